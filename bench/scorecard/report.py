@@ -1,0 +1,96 @@
+"""Prints the scorecard."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.scorecard.measures import Delay, Measures, Result, Share, measure
+from bench.scorecard.scenes import Condition
+
+
+def _at_most(delay: Delay, limit: int) -> bool:
+    return delay.median_ms is not None and delay.median_ms <= limit
+
+
+def _at_least(share: Share, limit: float) -> bool:
+    return share.value is not None and share.value >= limit
+
+
+def _no_more(share: Share, limit: float) -> bool:
+    return share.value is not None and share.value <= limit
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table."""
+
+    label: str
+    figure: Callable[[Measures], Delay | Share]
+    goal: str = ""
+    is_met: Callable[[Measures], bool] | None = None
+
+
+ROWS = (
+    Row(
+        "response latency",
+        lambda m: m.response_latency,
+        "median ≤ 600 ms",
+        lambda m: _at_most(m.response_latency, 600),
+    ),
+    Row("response rate", lambda m: m.response_rate),
+    Row("yield latency", lambda m: m.yield_latency),
+    Row("yield rate", lambda m: m.yield_rate, "≥ 0.95", lambda m: _at_least(m.yield_rate, 0.95)),
+    Row(
+        "cut-ins per user turn", lambda m: m.cut_ins, "≤ 0.05", lambda m: _no_more(m.cut_ins, 0.05)
+    ),
+    Row(
+        "selectivity, backchannels",
+        lambda m: m.backchannel_selectivity,
+        "≥ 0.90",
+        lambda m: _at_least(m.backchannel_selectivity, 0.9),
+    ),
+    Row(
+        "selectivity, vocal tics",
+        lambda m: m.tic_selectivity,
+        "≥ 0.80",
+        lambda m: _at_least(m.tic_selectivity, 0.8),
+    ),
+    Row(
+        "selectivity, not for you",
+        lambda m: m.not_for_you_selectivity,
+        "≥ 0.80",
+        lambda m: _at_least(m.not_for_you_selectivity, 0.8),
+    ),
+    Row("  somebody further away", lambda m: m.aside_selectivity),
+    Row("  the user, to others", lambda m: m.remark_selectivity),
+    Row(
+        "false cut-offs at pauses",
+        lambda m: m.false_cut_offs,
+        "≤ 0.15",
+        lambda m: _no_more(m.false_cut_offs, 0.15),
+    ),
+    Row("held by mistake", lambda m: m.held),
+    Row("not played", lambda m: m.not_played),
+)
+
+
+def show(results: Sequence[Result]) -> None:
+    """A table for every set of scenes: a column for each condition, and one for all."""
+    for part in dict.fromkeys(result.seen.scene.part for result in results):
+        _show_part(part, [result for result in results if result.seen.scene.part == part])
+
+
+def _show_part(part: str, results: Sequence[Result]) -> None:
+    columns = {
+        condition.value: [result for result in results if result.seen.condition is condition]
+        for condition in Condition
+    }
+    measured = {name: measure(chosen) for name, chosen in columns.items() if chosen}
+    measured["all"] = measure(results)
+    print(f"\n{part}: {len(results)} scenes played\n")
+    print(f"{'':27}" + "".join(f"{name:>18}" for name in measured) + "   goal")
+    for row in ROWS:
+        cells = "".join(f"{row.figure(measures)!s:>18}" for measures in measured.values())
+        verdict = ""
+        if row.is_met is not None:
+            verdict = f"   {row.goal}: {'met' if row.is_met(measured['all']) else 'MISSED'}"
+        print(f"{row.label:27}{cells}{verdict}")

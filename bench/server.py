@@ -1,0 +1,150 @@
+"""A Nur server in a process of its own, for benchmarks to talk to and to look at from outside.
+
+    with running_server(["scripted"]) as server: …
+
+Run as a program it is that server: `python -m bench.server scripted|embedded PORT FOLDER`.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import asyncio
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+READY_SECONDS = 60.0
+LONG_ANSWER = (
+    "We have running shoes, walking shoes, hiking boots and a few pairs of sandals, all of them "
+    "in stock, and every one can be sent to you tomorrow morning or collected in the shop. "
+) * 3
+
+
+@dataclass(frozen=True)
+class BenchServer:
+    url: str
+    key: str
+    pid: int
+    ready_seconds: float
+    """From the start of the process to its first ready answer."""
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mb(self) -> float:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("no VmRSS: this benchmark needs Linux")
+
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def threads(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+
+@contextmanager
+def running_server(engines: str) -> Iterator[BenchServer]:
+    """A server with `scripted` or `embedded` engines, ended with the block."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "bench.server", engines, str(port), folder]
+        began = time.monotonic()
+        log = (Path(folder) / "log").open("w")
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process, Path(folder) / "log")
+            ready = time.monotonic() - began
+            key = (Path(folder) / "key").read_text()
+            yield BenchServer(url, key, process.pid, ready)
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            log.close()
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended: {log.read_text()[-2000:]}")
+        try:
+            if httpx2.get(f"{url}/readyz", timeout=1).status_code == 200:
+                return
+        except httpx2.HTTPError:
+            time.sleep(0.02)
+    raise RuntimeError(f"expected a ready server within {READY_SECONDS:g} s")
+
+
+def _serve(engines: str, port: int, folder: Path) -> None:
+    import uvicorn
+
+    from nur_server.api.app import create_app
+    from nur_server.providers.catalogue import Catalogue
+    from nur_server.settings import Settings
+
+    settings = Settings(
+        data_dir=folder, port=port, discover_models=False, log_level="warning", max_sessions=1000
+    )
+    catalogue = asyncio.run(_scripted(settings)) if engines == "scripted" else None
+    app = create_app(
+        settings,
+        catalogue=catalogue,
+        rate_limits={},
+        on_first_key=lambda key: (folder / "key").write_text(key.secret) and None,
+    )
+    assert isinstance(catalogue, Catalogue | None)
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+    )
+
+
+async def _scripted(settings: object) -> object:
+    """Real voice activity; everything behind it answers at once."""
+    from nur_server.providers.catalogue import Catalogue
+    from nur_server.providers.scripted import (
+        ScriptedLanguageModel,
+        ScriptedSpeechToText,
+        ScriptedTextToSpeech,
+    )
+    from nur_server.providers.silero import SileroVad
+    from nur_server.settings import Settings
+
+    assert isinstance(settings, Settings)
+    vad = SileroVad(settings.models_dir)
+    await vad.load()
+    return Catalogue.scripted(
+        stt=ScriptedSpeechToText(lambda number: "Stop, tell me about the sandals."),
+        llm=ScriptedLanguageModel(lambda request: LONG_ANSWER),
+        tts=ScriptedTextToSpeech(tone_hz=220, gives_word_times=False),
+        vad=vad,
+    )
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,1 @@
+"""Nur: a self-hosted voice-agent server. `ARCHITECTURE.md` says where everything lives."""

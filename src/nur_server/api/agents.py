@@ -1,0 +1,86 @@
+"""Agents against what this server has: voices, models, and addresses it may call."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nur_server.api import tools
+from nur_server.api.errors import as_nur_error
+from nur_server.api.requests import (
+    AgentBody,
+    AgentChanges,
+    SessionBody,
+    changed_fields,
+    merged,
+    with_secrets,
+)
+from nur_server.api.services import Services
+from nur_server.api.variables import missing_warnings, render
+from nur_server.errors import InvalidRequest
+from nur_server.store.records import AgentFields, AgentRecord
+
+
+def checked(services: Services, body: AgentBody) -> AgentFields:
+    """The fields to store.
+
+    Raises `InvalidRequest` for a voice or model the server does not know, and for an address it
+    may not call.
+    """
+    fields = body.fields()
+    allow_private = services.settings.allow_private_urls
+    if fields.tool_url is not None:
+        tools.check_url(fields.tool_url, "tool_url", allow_private=allow_private)
+    tools.check_addresses(tools.read_tools(fields.tools), allow_private=allow_private)
+    services.catalogue.voice(fields.voice_id)
+    model_warnings(services, fields)
+    return fields
+
+
+def new_fields(services: Services, body: AgentBody) -> AgentFields:
+    """The fields of an agent to create. Raises as `checked` does."""
+    return checked(services, with_secrets(body))
+
+
+def replacement(services: Services, agent: AgentRecord, body: AgentBody) -> AgentFields:
+    """The fields of an agent that is replaced. Raises as `checked` does."""
+    return checked(services, with_secrets(body, agent))
+
+
+def changes_of(services: Services, agent: AgentRecord, changes: AgentChanges) -> dict[str, Any]:
+    """The stored fields a PATCH changes. Raises as `checked` does."""
+    try:
+        body = merged(agent, changes)
+    except ValidationError as error:
+        raise as_nur_error(error) from None
+    return changed_fields(agent, checked(services, body))
+
+
+def model_warnings(services: Services, agent: AgentFields) -> tuple[str, ...]:
+    """Where a session gets another model than the agent asks for. Raises `InvalidRequest`."""
+    catalogue = services.catalogue
+    return (
+        *catalogue.speech_to_text(agent.stt_model).warnings,
+        *catalogue.language_model(agent.llm_model).warnings,
+        *catalogue.text_to_speech(agent.tts_model).warnings,
+    )
+
+
+def warnings_of(services: Services, agent: AgentFields) -> tuple[str, ...]:
+    """What the server does differently from what a stored agent asks for. Never raises."""
+    try:
+        services.catalogue.voice(agent.voice_id)
+        return model_warnings(services, agent)
+    except InvalidRequest as error:
+        return (error.message,)
+
+
+def session_warnings(services: Services, agent: AgentRecord, body: SessionBody) -> tuple[str, ...]:
+    """As `warnings_of`, and the variables that stay empty in this session."""
+    sources: tuple[Mapping[str, Any], ...] = (body.context or {}, body.metadata or {})
+    opening = body.initial_message or agent.first_message or ""
+    missing = (
+        *render(agent.system_prompt, *sources).missing,
+        *render(opening, *sources).missing,
+    )
+    return (*warnings_of(services, agent), *missing_warnings(missing))

@@ -1,0 +1,476 @@
+"""The application: the only place where adapters are wired to what uses them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from nur_server.api import errors, logs
+from nur_server.api import recordings as recording_links
+from nur_server.api.calls import AgentSetups
+from nur_server.api.idempotency import HEADER, REPLAYED
+from nur_server.api.middleware import REQUEST_ID, BoundedBody, LastResort, RequestContext
+from nur_server.api.ratelimits import RATE_LIMITS, RateLimits
+from nur_server.api.routes import (
+    agents,
+    calls,
+    carriers,
+    health,
+    keys,
+    metrics,
+    models,
+    numbers,
+    realtime,
+    recordings,
+    sessions,
+    tokens,
+    voice,
+    voices,
+    webhooks,
+)
+from nur_server.api.services import Services
+from nur_server.api.telemetry import CountedRequests, Traces, open_traces
+from nur_server.api.tokens import PURPOSE, Tokens
+from nur_server.api.toolbox import Toolbox
+from nur_server.calls.announcing import announcer
+from nur_server.calls.parts import CallTimes
+from nur_server.calls.policy import CallPolicy
+from nur_server.calls.service import CallService, Carrier, Incoming
+from nur_server.calls.verification import PURPOSE as CALLER_IDS
+from nur_server.calls.verification import Verification
+from nur_server.clock import Clock, SystemClock
+from nur_server.cluster.bus import bus_of
+from nur_server.cluster.sessions import FleetSessions
+from nur_server.errors import NurError
+from nur_server.ids import new_id
+from nur_server.jobs.announcing import AnnouncingSink
+from nur_server.jobs.scheduled_calls import ScheduledCalls, scheduling
+from nur_server.jobs.work import Times, Work
+from nur_server.ports import DialRequest, Line
+from nur_server.providers.catalogue import Catalogue
+from nur_server.session.live import LiveSessions
+from nur_server.session.metrics import Metrics
+from nur_server.session.recorder import Recorders
+from nur_server.settings import Settings
+from nur_server.store import outbox
+from nur_server.store.blobs import open_blobs
+from nur_server.store.calls import Announce, CallRecord
+from nur_server.store.engine import Database
+from nur_server.store.idempotency import forget_old_keys
+from nur_server.store.keys import ensure_first_key
+from nur_server.store.ratelimits import shared_counts
+from nur_server.store.recordings import RecordingArchive
+from nur_server.store.records import NewKey
+from nur_server.store.sessions import end_lost_sessions, expire_sessions
+from nur_server.store.signing import signing_secret
+from nur_server.transports import loopback
+from nur_server.transports.carriers.adapter import CarrierEngine
+from nur_server.transports.carriers.carrier import InboundCall, OnInbound
+from nur_server.transports.carriers.vendors import carrier_client, configured_carrier
+from nur_server.transports.loopback import LoopbackCall, LoopbackEngine, Script, callee_of
+
+PREFIXES = ("/v1", "/api/v1")
+"""Where the API is served; the document describes the first."""
+SWEEP_SECONDS = 60.0
+"""Between two looks for sessions that expired and idempotency keys that are past their day."""
+CALLEE_VOICE = "rowan"
+"""Of whoever picks up over the simulated carrier."""
+CLOSE_SECONDS = 5.0
+"""Longest wait for one part to stop; after it, the next is stopped all the same."""
+DESCRIPTION = """\
+Store an agent, open a session with it, talk to it over the session's `websocket_url`.
+
+Every error has the same body; `X-Request-ID` names the request in the server's log. Every write
+takes an `Idempotency-Key`, whose answer is given again for 24 hours. Fields that do not exist are
+refused. `X-RateLimit-*` say what is left of the key's allowance.
+"""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Telephony:
+    """How calls are made."""
+
+    policy: CallPolicy | None = None
+    """None: as the settings say."""
+    times: CallTimes = field(default_factory=CallTimes)
+    callee: Callable[[DialRequest], Script] = callee_of
+    """Who is at a number, over the simulated carrier."""
+    on_loopback_call: Callable[[LoopbackCall], None] | None = None
+    """Is shown every simulated call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the maker of the application has brought along."""
+
+    catalogue: Catalogue | None
+    rate_limits: RateLimits
+    telephony: Telephony
+    work_times: Times | None
+    metrics: Metrics
+
+
+def create_app(
+    settings: Settings,
+    *,
+    catalogue: Catalogue | None = None,
+    clock: Clock | None = None,
+    rate_limits: Mapping[str, str] = RATE_LIMITS,
+    on_first_key: Callable[[NewKey], None] | None = None,
+    telephony: Telephony | None = None,
+    work_times: Times | None = None,
+) -> FastAPI:
+    """A server that is ready once its lifespan has begun.
+
+    `catalogue`: engines to use, closed by the caller; None loads what `settings` name.
+    `telephony`: how calls are made, where that differs from the usual.
+    `work_times`: how patient its durable work is, where that differs from the usual.
+    `on_first_key` is given the key that the first start of a database makes, to show it; without
+    it none is made. Beginning the lifespan raises `NurError` where the database cannot be used.
+    """
+    logs.configure(settings)
+    clock = clock or SystemClock()
+    counted = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            database = await _open_database(stack, settings, clock)
+            if on_first_key is not None and (first := await ensure_first_key(database)):
+                on_first_key(first)
+            allowances = RateLimits(clock, rate_limits, await shared_counts(database))
+            given = Given(catalogue, allowances, telephony or Telephony(), work_times, counted)
+            services = await _start(stack, settings, clock, database, given)
+            app.state.services = services
+            app.state.carrier_engine = services.carrier
+            stopping = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_sweep(database, stopping), name="sweep")
+                keeping = recording_links.keep_recordings(
+                    database, services.blobs, services.node_id, stopping
+                )
+                group.create_task(keeping, name="recordings")
+                watching = group.create_task(counted.watch_loop(clock), name="event loop lag")
+                group.create_task(services.calls.run(stopping), name="calls")
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+                    stopping.set()
+
+    app = FastAPI(
+        title="Nur",
+        version=version("nur"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        middleware=_middleware(settings, clock, counted),
+    )
+    errors.install(app)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(voice.router)
+    app.include_router(recordings.voice)
+    for prefix in PREFIXES:
+        app.include_router(_versioned(), prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+    return app
+
+
+def database_url(settings: Settings) -> str:
+    """The address of the database the settings name."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return f"sqlite:///{(settings.data_dir / 'nur.db').absolute()}"
+
+
+def _versioned() -> APIRouter:
+    router = APIRouter()
+    for module in (
+        agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, realtime
+    ):  # fmt: skip
+        router.include_router(module.router)
+    router.include_router(voice.widget)
+    router.include_router(carriers.router)
+    router.include_router(recordings.router)
+    router.include_router(recordings.links)
+    return router
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _middleware(settings: Settings, clock: Clock, counted: Metrics) -> list[Middleware]:
+    """From the outermost in."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", HEADER, REQUEST_ID],
+        expose_headers=[
+            REQUEST_ID,
+            REPLAYED,
+            "Retry-After",
+            "X-RateLimit-Limit",
+            "X-RateLimit-Remaining",
+            "X-RateLimit-Reset",
+        ],
+        max_age=600,
+    )
+    return [
+        Middleware(RequestContext, clock=clock),
+        Middleware(CountedRequests, metrics=counted, clock=clock),
+        *([cors] if settings.cors_origins else []),
+        Middleware(LastResort),
+        Middleware(BoundedBody, max_bytes=settings.max_body_bytes),
+    ]
+
+
+# Start and stop
+
+
+async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Database:
+    database = await Database.open(database_url(settings), clock=clock)
+    stack.push_async_callback(_bounded, "database", database.close)
+    await database.migrate()
+    await outbox.prepare(database)
+    return database
+
+
+async def _start(
+    stack: AsyncExitStack,
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    given: Given,
+) -> Services:
+    """Everything that runs. `stack` stops it, in reverse."""
+    node_id = await asyncio.to_thread(_node_id, settings.data_dir)
+    lost = await end_lost_sessions(database, node_id)
+    if lost:
+        log.warning("ended sessions that were live when this node died", sessions=lost)
+    catalogue = given.catalogue or await Catalogue.load(settings)
+    if given.catalogue is None:
+        stack.push_async_callback(_bounded, "catalogue", catalogue.close)
+    toolbox = Toolbox(database, clock, allow_private=settings.allow_private_urls)
+    stack.push_async_callback(_bounded, "tools", toolbox.stop)
+    blobs = open_blobs(recording_links.blobs_url(settings))
+    recorders = Recorders(RecordingArchive(database, blobs, node_id), clock)
+    stack.push_async_callback(_bounded, "recordings", recorders.close)
+    live = FleetSessions(
+        database=database,
+        node_id=node_id,
+        bus=await bus_of(database),
+        vad=catalogue.vad,
+        turn_model=catalogue.turn_model,
+        tool_server=toolbox.server,
+        sink=AnnouncingSink(database, node_id),
+        clock=clock,
+        resume_seconds=settings.resume_seconds,
+        max_sessions=settings.max_sessions,
+        recorders=recorders,
+        metrics=given.metrics,
+        tracer=_open_traces(stack, settings, node_id, clock),
+    )
+    _count(given.metrics, live, recorders)
+    simulated = _loopback(catalogue, given.telephony)
+    stack.push_async_callback(_bounded, "simulated calls", simulated.close)
+
+    async def take(inbound: InboundCall) -> Line | None:
+        return await _taken(call_service, inbound)
+
+    carrier = _open_carrier(stack, settings, clock, take)
+    lines = {loopback.NAME: Carrier(simulated, is_simulated=True)}
+    if carrier is not None:
+        lines[carrier.name] = Carrier(carrier)
+    call_service = CallService(
+        database=database,
+        live=live,
+        carriers=lines,
+        outbound=loopback.NAME if carrier is None else carrier.name,
+        setups=AgentSetups(database, catalogue, toolbox),
+        clock=clock,
+        node_id=node_id,
+        policy=given.telephony.policy or CallPolicy.of(settings),
+        times=given.telephony.times,
+        announce=_counted(scheduling(announcer(clock)), given.metrics),
+        max_calls=settings.max_sessions,
+    )
+    if left := await call_service.recover():
+        log.warning("ended calls that were under way when this node died", calls=left)
+    await _start_work(stack, settings, clock, database, node_id, call_service, given)
+    await live.start_watching()
+    stack.push_async_callback(_bounded, "wishes of other nodes", live.stop_watching)
+    drain = partial(_drain, live, call_service, settings.drain_seconds)
+    stack.push_async_callback(
+        _bounded, "live sessions", drain, 6 * CLOSE_SECONDS + settings.drain_seconds
+    )
+    secret = await signing_secret(database, PURPOSE)
+    return Services(
+        settings=settings,
+        clock=clock,
+        node_id=node_id,
+        database=database,
+        catalogue=catalogue,
+        live=live,
+        toolbox=toolbox,
+        tokens=Tokens(secret, clock, single_use=settings.single_use_tokens),
+        rate_limits=given.rate_limits,
+        calls=call_service,
+        carrier=carrier,
+        verification=await _verification(database, catalogue, call_service, clock),
+        blobs=blobs,
+        recording_links=recording_links.Links(
+            await signing_secret(database, recording_links.PURPOSE), clock, blobs
+        ),
+        metrics=given.metrics,
+    )
+
+
+async def _start_work(
+    stack: AsyncExitStack,
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    node_id: str,
+    calls: CallService,
+    given: Given,
+) -> None:
+    """What must be done even if this server dies; stopped once no session lives."""
+    work = Work(
+        database,
+        node_id,
+        clock,
+        allow_private=settings.allow_private_urls,
+        runs_jobs=settings.run_jobs,
+        scheduled_calls=ScheduledCalls(
+            calls.calls, clock, place_call=calls.place, miss_call=calls.miss
+        ),
+        on_lost=(calls.recover,),
+        times=given.work_times,
+    )
+    await work.start()
+    stack.push_async_callback(_bounded, "durable work", work.stop, 4 * CLOSE_SECONDS)
+
+
+def _open_traces(
+    stack: AsyncExitStack, settings: Settings, node_id: str, clock: Clock
+) -> Traces | None:
+    if settings.otlp_endpoint is None:
+        return None
+    traces = open_traces(str(settings.otlp_endpoint), node_id, clock)
+    stop = partial(asyncio.to_thread, traces.stop)
+    stack.push_async_callback(_bounded, "traces", stop)
+    return traces
+
+
+def _count(counted: Metrics, live: LiveSessions, recorders: Recorders) -> None:
+    """Show what others count."""
+    counted.sessions_live.set_function(lambda: len(live))
+    counted.count_with(
+        "nur_recording_lost_seconds",
+        "Seconds of recordings left silent by overload.",
+        lambda: recorders.lost_seconds,
+    )
+    counted.count_with(
+        "nur_recordings_failed", "Recordings that broke off.", lambda: recorders.failed
+    )
+
+
+def _counted(announce: Announce, counted: Metrics) -> Announce:
+    async def told(session: AsyncSession, call: CallRecord) -> None:
+        await announce(session, call)
+        counted.calls.labels(call.status.value).inc()
+
+    return told
+
+
+def _open_carrier(
+    stack: AsyncExitStack, settings: Settings, clock: Clock, on_inbound: OnInbound
+) -> CarrierEngine | None:
+    """Raises `InvalidRequest` that says which setting is missing or wrong."""
+    client = carrier_client()
+    stack.push_async_callback(_bounded, "carrier", client.aclose)
+    vendor = configured_carrier(settings, client, clock)
+    if vendor is None:
+        return None
+    return CarrierEngine(vendor, str(settings.public_url), clock, on_inbound)
+
+
+async def _taken(calls: CallService, inbound: InboundCall) -> Line | None:
+    """The line of a call that came in. None: it is refused."""
+    outcome = await calls.receive(
+        inbound.engine.name,
+        inbound.carrier_call_id,
+        to_number=inbound.to_number,
+        from_number=inbound.from_number,
+    )
+    return outcome.line if isinstance(outcome, Incoming) else None
+
+
+def _loopback(catalogue: Catalogue, telephony: Telephony) -> LoopbackEngine:
+    tts = catalogue.text_to_speech().engine
+    voice = catalogue.engine_voice(catalogue.voice(CALLEE_VOICE), tts)
+    return LoopbackEngine(tts, voice, callee=telephony.callee, on_call=telephony.on_loopback_call)
+
+
+async def _verification(
+    database: Database, catalogue: Catalogue, calls: CallService, clock: Clock
+) -> Verification:
+    tts = catalogue.text_to_speech().engine
+    voice = catalogue.engine_voice(catalogue.voice(), tts)
+    secret = await signing_secret(database, CALLER_IDS)
+    return Verification(database, calls, tts, voice, clock, secret)
+
+
+async def _drain(live: LiveSessions, calls: CallService, seconds: float) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(live.drain(seconds))
+        group.create_task(calls.drain(seconds))
+
+
+async def _bounded(
+    part: str, stop: Callable[[], Awaitable[None]], seconds: float = CLOSE_SECONDS
+) -> None:
+    """Stop a part, and go on where it does not."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop()
+    except TimeoutError:
+        log.warning("did not stop in time", part=part, seconds=seconds)
+
+
+async def _sweep(database: Database, stopping: asyncio.Event) -> None:
+    """Until `stopping`, and never cut off within a transaction. What fails is tried again."""
+    while not stopping.is_set():
+        try:
+            await expire_sessions(database)
+            await forget_old_keys(database)
+        except NurError as error:
+            log.warning("sweep failed", code=error.code)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SWEEP_SECONDS):
+                await stopping.wait()
+
+
+def _node_id(data_dir: Path) -> str:
+    """This node's name: the same after a restart, so that it finds what it left behind."""
+    path = data_dir / "node-id"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(new_id("node"))
+    return path.read_text().strip()

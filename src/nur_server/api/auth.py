@@ -1,0 +1,146 @@
+"""Who is asking, and what they may do.
+
+A key comes as `Authorization: Bearer nur_…` or as the raw key; a short-lived token the same way, or
+as `?token=` where a socket is opened. 401: no credential, or one that is not valid. 403: a valid
+one without the scope.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from nur_server.api.scopes import CONNECT, SCOPES
+from nur_server.api.services import Services, services_of
+from nur_server.api.tokens import TokenClaims
+from nur_server.errors import Forbidden, NotFound, Unauthorized
+from nur_server.store.keys import EVERY_SCOPE, SECRET_PREFIX, Keys, authenticate
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking."""
+
+    account_id: str
+    key_id: str
+    scopes: frozenset[str]
+    token: TokenClaims | None = None
+    """Set where a short-lived token stands for the key."""
+
+    def may(self, scope: str) -> bool:
+        wider = {"sessions:write"} if scope == CONNECT else set()
+        return not self.scopes.isdisjoint({EVERY_SCOPE, scope, *wider})
+
+    def require(self, scope: str) -> None:
+        """Raises `Forbidden`."""
+        if not self.may(scope):
+            held = ", ".join(sorted(self.scopes)) or "none"
+            raise Forbidden(
+                f"expected a key with the scope {scope}, got one with {held}; use another key",
+                details={"required_scope": scope, "scopes": sorted(self.scopes)},
+            )
+
+
+async def identify(
+    services: Services, authorization: str | None, *, token: str | None = None, redeem: bool = False
+) -> Principal:
+    """Whose credential this is. `redeem`: a token is used up by it where tokens are single-use.
+
+    `authorization` is the header, `token` the query's. Raises `Unauthorized`.
+    """
+    credential = token or _credential(authorization)
+    if not credential:
+        raise Unauthorized(
+            "expected an API key in the header 'Authorization: Bearer nur_…', got none",
+            code="missing_api_key",
+        )
+    if credential.startswith(SECRET_PREFIX):
+        return await _by_key(services, credential)
+    if credential.count(".") == 2:
+        tokens = services.tokens
+        claims = tokens.redeem(credential) if redeem else tokens.verify(credential)
+        return await _by_token(services, claims)
+    raise _invalid()
+
+
+def _credential(authorization: str | None) -> str:
+    """The key or token of an `Authorization` header, with or without `Bearer`."""
+    scheme, _, rest = (authorization or "").strip().partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else (authorization or "").strip()
+
+
+async def _by_key(services: Services, raw: str) -> Principal:
+    record = await authenticate(services.database, raw)
+    if record is None:
+        raise _invalid()
+    return Principal(record.account_id, record.id, record.scopes)
+
+
+async def _by_token(services: Services, claims: TokenClaims) -> Principal:
+    try:
+        key = await Keys(services.database, claims.account_id).get(claims.key_id)
+    except NotFound:
+        raise _invalid() from None
+    now = services.clock.now()
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        raise _invalid()
+    return Principal(claims.account_id, claims.key_id, frozenset({CONNECT}), claims)
+
+
+def _invalid() -> Unauthorized:
+    return Unauthorized(
+        "expected an API key of this server, got one that is unknown, revoked or expired; "
+        "`nur keys create` makes one"
+    )
+
+
+# Requests
+
+_bearer = HTTPBearer(
+    scheme_name="ApiKey",
+    description="An API key of this server. The key alone, without `Bearer`, is accepted too.",
+    auto_error=False,
+)
+
+
+async def admit(request: Request, group: str) -> Principal:
+    """Identify the caller of a request and count the request, both once per request.
+
+    Raises `Unauthorized` and `RateLimited`.
+    """
+    known: Principal | None = request.scope.get("nur.principal")
+    if known is not None:
+        return known
+    services = services_of(request)
+    principal = await identify(services, request.headers.get("authorization"))
+    allowance, allowed = await services.rate_limits.count(group, principal.key_id)
+    request.scope["nur.allowance"] = allowance
+    if not allowed:
+        raise services.rate_limits.refusal(allowance, group)
+    request.scope["nur.principal"] = principal
+    return principal
+
+
+class Require:
+    """A dependency that admits callers with `scope` only."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.group = scope.partition(":")[0]
+        """Of the rate limits."""
+
+    async def __call__(
+        self, request: Request, _documented: Annotated[Any, Security(_bearer)]
+    ) -> Principal:
+        principal = await admit(request, self.group)
+        principal.require(self.scope)
+        return principal
+
+
+def require(scope: str, *, group: str | None = None) -> Any:
+    """`principal: Annotated[Principal, require("agents:write")]`."""
+    assert scope in SCOPES
+    requirement = Require(scope)
+    requirement.group = group or requirement.group
+    return Depends(requirement)

@@ -1,0 +1,122 @@
+"""Calls against what this server has: their agents, their sessions, and addresses it may call."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+
+from nur_server.api import agents, setup
+from nur_server.api.call_bodies import CallOptions
+from nur_server.api.call_objects import Playable
+from nur_server.api.public_url import public_base
+from nur_server.api.requests import SessionBody, shown_fields
+from nur_server.api.services import Services
+from nur_server.api.setup import Identity
+from nur_server.api.toolbox import Toolbox, agent_endpoints
+from nur_server.api.tools import check_url
+from nur_server.audio.encode import RecordingFormat
+from nur_server.calls.numbers import read_number
+from nur_server.conversation.config import ConversationConfig
+from nur_server.providers.catalogue import Catalogue
+from nur_server.session.setup import SessionSetup
+from nur_server.store.agents import Agents
+from nur_server.store.calls import RING_SECONDS, CallFields, CallRecord, Direction
+from nur_server.store.engine import Database
+from nur_server.store.recordings import recordings_of
+from nur_server.store.records import AgentRecord
+from nur_server.store.sessions import Sessions
+
+SILENT_SECONDS = 60.0
+"""A line on which nobody speaks for so long is given up, unless the agent says otherwise."""
+
+
+class AgentSetups:
+    """A `calls.service.Setups`: sessions as the stored agent has them, fit for a telephone."""
+
+    def __init__(self, database: Database, catalogue: Catalogue, toolbox: Toolbox) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._toolbox = toolbox
+
+    async def prepare(self, call: CallRecord, agent: AgentRecord) -> SessionSetup:
+        """Raises `InvalidRequest` where the agent asks for what this server does not have."""
+        session = await Sessions(self._database, call.account_id).get(call.session_id)
+        configuration = setup.from_agent(agent, session)
+        is_outbound = call.direction is Direction.OUTBOUND
+        identity = Identity(call.account_id, call.session_id, is_outbound=is_outbound)
+        prepared = setup.prepare(configuration, identity, self._catalogue).setup
+        # The agent may be deleted while its calls go on, and its tools with it.
+        self._toolbox.open(call.session_id, agent_endpoints(agent, session))
+        return replace(prepared, conversation=_on_the_phone(prepared.conversation, call))
+
+    def release(self, call: CallRecord) -> None:
+        self._toolbox.close(call.session_id)
+
+
+def _on_the_phone(config: ConversationConfig, call: CallRecord) -> ConversationConfig:
+    longest = [float(call.max_duration_seconds)]
+    if config.max_duration_seconds is not None:
+        longest.append(config.max_duration_seconds)
+    silence = replace(config.silence, end_seconds=config.silence.end_seconds or SILENT_SECONDS)
+    return replace(config, speaks=True, max_duration_seconds=min(longest), silence=silence)
+
+
+async def dial(
+    server: Services,
+    account_id: str,
+    agent_id: str,
+    to_number: str,
+    from_number: str | None,
+    body: CallOptions,
+) -> CallRecord:
+    """Accept a call. Raises as `CallService.dial` does, and `InvalidRequest` for a `webhook_url`
+    that this server may not call."""
+    agent = await Agents(server.database, account_id).get(agent_id)
+    read_number(to_number, "to_number")
+    if body.webhook_url is not None:
+        allow_private = server.settings.allow_private_urls
+        check_url(body.webhook_url, "webhook_url", allow_private=allow_private)
+    warnings = agents.session_warnings(server, agent, _as_session(body))
+    wanted = body.wants_recording
+    fields = CallFields(
+        to_number=to_number,
+        from_number="",
+        engine="",
+        agent_id=agent_id,
+        max_duration_seconds=body.max_duration or body.DEFAULT_SECONDS,
+        ring_seconds=body.ring_seconds or RING_SECONDS,
+        recording=bool(agent.settings.get("recording") if wanted is None else wanted),
+        webhook_url=body.webhook_url,
+        scheduled_at=body.scheduled_at,
+        context=body.context or {},
+        metadata=body.metadata or {},
+        initial_message=body.initial_message,
+        config={"agent": shown_fields(agent), "warnings": list(warnings), "recording": wanted},
+    )
+    return await server.calls.dial(account_id, fields, from_number=from_number)
+
+
+async def recordings(
+    request: Request, server: Services, account_id: str, session_ids: Collection[str]
+) -> Mapping[str, Playable]:
+    """What there is to hear of these sessions, each with a fresh link."""
+    base = public_base(request, server.settings)
+    links = server.recording_links
+    found = await recordings_of(server.database, account_id, session_ids)
+    return {
+        session_id: Playable(
+            record.id,
+            links.make(record, RecordingFormat.FLAC, base) if record.can_be_heard else None,
+        )
+        for session_id, record in found.items()
+    }
+
+
+def _as_session(body: CallOptions) -> SessionBody:
+    given: Mapping[str, Any] = {
+        "context": body.context,
+        "metadata": body.metadata,
+        "initial_message": body.initial_message,
+    }
+    return SessionBody(**given)

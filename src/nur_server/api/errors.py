@@ -1,0 +1,290 @@
+"""The one funnel: every error becomes a response here, and a close code where it ends a socket."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from nur_server.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    NurError,
+    PayloadTooLarge,
+    ProviderError,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+)
+
+MAX_PROBLEMS = 20
+"""How many wrong values one answer lists."""
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    type: str = Field(examples=["invalid_request_error"])
+    code: str = Field(examples=["invalid_parameter"])
+    message: str = Field(description="What was expected, what came, and what to do.")
+    param: str | None = Field(
+        description="The field that is wrong, such as `tools[0].parameters`.",
+    )
+    details: dict[str, Any] = Field(description="Facts for machines.")
+    request_id: str
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    error: ErrorDetail
+    detail: str = Field(description="The same as `error.message`.")
+
+
+def error_body(error: NurError, request_id: str) -> dict[str, Any]:
+    """`{"error": {…}, "detail": …}`."""
+    return {
+        "error": {
+            "type": error.kind,
+            "code": error.code,
+            "message": error.message,
+            "param": error.param,
+            "details": error.details,
+            "request_id": request_id,
+        },
+        "detail": error.message,
+    }
+
+
+def error_response(error: NurError, request_id: str) -> JSONResponse:
+    """The answer to a request that failed."""
+    return JSONResponse(error_body(error, request_id), error.status, _headers_of(error))
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an operation: these statuses and those every operation may answer."""
+    return {
+        status: {"model": ErrorBody, "description": HTTPStatus(status).phrase}
+        for status in sorted({*statuses, 400, 401, 403, 413, 422, 429, 500, 503})
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error the application raises on purpose."""
+    app.add_exception_handler(NurError, _answer)
+    app.add_exception_handler(RequestValidationError, _answer)
+    app.add_exception_handler(HTTPException, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    return error_response(as_nur_error(error), request.scope["nur.request_id"])
+
+
+def as_nur_error(error: Exception) -> NurError:
+    """What an exception means to the client. Anything unforeseen tells nothing of the inside."""
+    match error:
+        case NurError():
+            return error
+        case RequestValidationError():
+            return _from_validation(error.errors(), skip=1)
+        case ValidationError():
+            return _from_validation(error.errors(include_url=False), skip=0)
+        case HTTPException():
+            return _from_http(error)
+        case _:
+            return InternalError(
+                "the server failed unexpectedly; look the request id up in its log"
+            )
+
+
+def _headers_of(error: NurError) -> dict[str, str]:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": 'Bearer realm="nur"'}
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(max(1, ceil(error.retry_after_seconds)))}
+    if isinstance(error, _MethodNotAllowed):
+        return {"Allow": error.details["allow"]}
+    return {}
+
+
+# What FastAPI and Starlette raise
+
+
+class _MethodNotAllowed(NurError):
+    status = 405
+    kind = "invalid_request_error"
+    default_code = "method_not_allowed"
+
+
+def _from_http(error: HTTPException) -> NurError:
+    if error.status_code == 404:
+        return NotFound("there is nothing at this address; see /openapi.json for what there is")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return _MethodNotAllowed(
+            f"expected one of the methods {allowed or '(none)'} at this address",
+            details={"allow": allowed},
+        )
+    if error.status_code == 413:
+        return PayloadTooLarge(str(error.detail))
+    return BadRequest(str(error.detail))
+
+
+def _from_validation(problems: Iterable[Any], *, skip: int) -> NurError:
+    """One error that names the first problem and lists them all.
+
+    `skip`: leading parts of each location that name where it was (`body`, `query`), not the field.
+    """
+    found = [_problem(problem, skip) for problem in problems]
+    for problem in found:
+        if problem.kind == "json_invalid":
+            return BadRequest(f"expected a JSON body: {problem.message}", code="invalid_json")
+    first = found[0]
+    more = f" ({len(found) - 1} more in details)" if len(found) > 1 else ""
+    return InvalidRequest(
+        f"{first.message}{more}",
+        code=first.code,
+        param=first.param,
+        details={
+            "errors": [
+                {"param": p.param, "code": p.code, "message": p.message}
+                for p in found[:MAX_PROBLEMS]
+            ]
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    kind: str
+    param: str | None
+    code: str
+    message: str
+
+
+_CODES = {"missing": "missing_parameter", "extra_forbidden": "unknown_parameter"}
+
+
+def _problem(problem: Mapping[str, Any], skip: int) -> _Problem:
+    kind = problem["type"]
+    if kind == "json_invalid":
+        return _Problem(kind, None, "invalid_json", str(problem.get("ctx", {}).get("error", "")))
+    param = dotted(problem["loc"][skip:]) or None
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, NurError):
+        return _Problem(kind, cause.param or param, cause.code, cause.message)
+    return _Problem(
+        kind,
+        param,
+        _CODES.get(kind, "invalid_parameter"),
+        _say(kind, param, str(problem["msg"]), problem.get("input")),
+    )
+
+
+def _say(kind: str, param: str | None, told: str, given: object) -> str:
+    name = param or "the body"
+    if kind == "missing":
+        if param is None:
+            return "expected a JSON object as the body, got none"
+        return f"{name}: expected a value, got none"
+    if kind == "extra_forbidden":
+        return f"{name}: there is no such field; check its spelling"
+    if kind in ("model_attributes_type", "model_type", "dict_type"):
+        told = "expected an object"
+    told = told.removeprefix("Value error, ").replace("Input should be", "expected")
+    return f"{name}: {told[:1].lower()}{told[1:]}; got {_brief(given)}"
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, Mapping | list | tuple):
+        return "an object" if isinstance(value, Mapping) else "a list"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def dotted(location: Iterable[int | str]) -> str:
+    """`("tools", 0, "name")` as `tools[0].name`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+# Sockets
+
+SOCKET_CODES = frozenset(
+    {
+        "unauthorized",
+        "session_not_found",
+        "session_forbidden",
+        "session_expired",
+        "agent_not_found",
+        "agent_id_not_first",
+        "invalid_value",
+        "invalid_format",
+        "invalid_audio",
+        "immutable_field",
+        "invalid_config",
+        "invalid_webhook",
+        "audio_rate_violation",
+        "at_capacity",
+        "concurrency_exceeded",
+        "agent_init_failed",
+        "agent_timeout",
+        "internal_error",
+        "server_error",
+    }
+)
+"""The codes a `session.error` may carry. An error with one of them keeps it."""
+
+POLICY, TOO_BIG, INTERNAL, TRY_LATER = 1008, 1009, 1011, 1013
+_CLOSE_CODES = {
+    "at_capacity": TRY_LATER,
+    "concurrency_exceeded": TRY_LATER,
+    "agent_timeout": INTERNAL,
+    "internal_error": INTERNAL,
+    "server_error": INTERNAL,
+}
+
+
+def ws_error(error: Exception) -> tuple[str, int]:
+    """The code of the `session.error` to send, and the code to close with where it is fatal."""
+    known = as_nur_error(error)
+    code = known.code if known.code in SOCKET_CODES else _socket_code(known)
+    if isinstance(known, PayloadTooLarge):
+        return code, TOO_BIG
+    return code, _CLOSE_CODES.get(code, POLICY)
+
+
+def _socket_code(error: NurError) -> str:
+    match error:
+        case Unauthorized():
+            return "unauthorized"
+        case Forbidden():
+            return "session_forbidden"
+        case NotFound():
+            return "agent_not_found" if error.param == "agent_id" else "session_not_found"
+        case Conflict():
+            return "invalid_config"
+        case PayloadTooLarge() | BadRequest():
+            return "invalid_format"
+        case InvalidRequest():
+            return "invalid_value"
+        case RateLimited():
+            return "concurrency_exceeded"
+        case Unavailable():
+            return "server_error"
+        case ProviderError():
+            return "agent_init_failed"
+        case _:
+            return "internal_error"

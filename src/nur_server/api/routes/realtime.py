@@ -1,0 +1,460 @@
+"""`/v1/ws` and `/v1/sessions/{id}`: the doors to a conversation over a WebSocket.
+
+Both speak the same JSON. `/v1/sessions/{id}` starts on connect, with the agent the session was
+made for; its id is authority enough. `/v1/ws` is opened with a key or a token, and waits for
+`session.update` or `session.resume`.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from nur_server.api import setup
+from nur_server.api.auth import Principal, identify
+from nur_server.api.errors import as_nur_error, ws_error
+from nur_server.api.scopes import CONNECT
+from nur_server.api.services import services_of
+from nur_server.api.setup import Configuration, Identity
+from nur_server.api.tokens import MAX_SESSION_SECONDS
+from nur_server.api.wire.realtime import schemas as wire
+from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
+from nur_server.api.wire.realtime.connection import Connection, Held, Manners
+from nur_server.api.wire.realtime.formats import TELEPHONE_RATE, AudioFormat, Encoding
+from nur_server.clock import iso
+from nur_server.conversation.events import EndedReason
+from nur_server.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    NurError,
+    PayloadTooLarge,
+    Unauthorized,
+    Unavailable,
+)
+from nur_server.providers.http_tools import ToolEndpoint
+from nur_server.session.runner import Session
+from nur_server.store.records import (
+    AgentRecord,
+    AgentStatus,
+    SessionFields,
+    SessionKind,
+    SessionRecord,
+    SessionState,
+    SessionStatus,
+)
+from nur_server.store.sessions import find_session
+from nur_server.transports.websocket import WebSocketTransport
+
+router = APIRouter()
+log = structlog.get_logger(__name__)
+
+FIRST_MESSAGE_SECONDS = 10.0
+"""Longest wait for `session.update` or `session.resume` on `/v1/ws`."""
+REFUSAL_SECONDS = 2.0
+"""Longest wait for a client to take the error that its connection is closed with."""
+CALLS = (SessionKind.OUTBOUND, SessionKind.INBOUND)
+UNKNOWN, EXPIRED = 4404, 4410
+"""Close codes of `/v1/sessions/{id}` for an id that is unknown, or not valid any more."""
+_ENCODINGS = {"pcm16": Encoding.PCM16, "mulaw": Encoding.MULAW, "alaw": Encoding.ALAW}
+_SESSION_CLOSE_CODES = {"session_not_found": UNKNOWN, "session_expired": EXPIRED}
+
+
+class HeldSessions:
+    """What is known of each live session of an application between its connections."""
+
+    def __init__(self) -> None:
+        self._held: weakref.WeakKeyDictionary[Session, Held] = weakref.WeakKeyDictionary()
+
+    def add(self, session: Session, held: Held) -> None:
+        self._held[session] = held
+
+    def get(self, session: Session) -> Held | None:
+        return self._held.get(session)
+
+
+def _held_sessions(socket: WebSocket) -> HeldSessions:
+    state = socket.app.state
+    if not hasattr(state, "held_sessions"):
+        state.held_sessions = HeldSessions()
+    held = state.held_sessions
+    assert isinstance(held, HeldSessions)
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session to be served."""
+
+    session: Session
+    held: Held
+    announced: tuple[str, ...] | None = None
+    """The warnings of a `session.updated` that is due. None: none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the query of `/v1/sessions/{id}` asks for."""
+
+    audio: AudioFormat | None
+    """None: as the agent is set up."""
+    frames: AudioFrames | None
+    """None: JSON, until the client sends a binary frame."""
+
+
+@router.websocket("/sessions/{session_id}")
+async def converse(socket: WebSocket, session_id: str) -> None:
+    """The conversation of a stored session: begins, or goes on, at once."""
+    door = Door(socket)
+    await socket.accept()
+    try:
+        wishes = _wishes(socket.query_params)
+        opened = await door.enter(session_id, wishes.audio)
+    except Exception as error:
+        await door.refuse(error, _SESSION_CLOSE_CODES)
+    else:
+        await door.serve(opened, takes_binary_audio=True, frames=wishes.frames)
+
+
+@router.websocket("/ws")
+async def connect(socket: WebSocket) -> None:
+    """A conversation set up by its client's first message."""
+    door = Door(socket)
+    await socket.accept()
+    try:
+        caller = await door.identify()
+        first = await door.first_message()
+        match first:
+            case wire.SessionResume(session_id):
+                opened = await door.resume(session_id, caller)
+            case wire.SessionUpdate(part):
+                opened = await door.open(part, caller)
+    except WebSocketDisconnect:
+        return
+    except Exception as error:
+        await door.refuse(error)
+    else:
+        await door.serve(opened, takes_binary_audio=False, frames=AudioFrames.JSON)
+
+
+class Door:
+    """What stands between a socket and its session."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._server = services_of(socket)
+        self._held = _held_sessions(socket)
+        self._dialect = RealtimeDialect(self._server.clock, AudioFormat(), AudioFrames.JSON)
+        """For what is said before there is a session."""
+
+    # Who is there, and what they want
+
+    async def identify(self) -> Principal | None:
+        """Whose connection it is. None: a token past its time, good for resuming only.
+
+        Raises `Unauthorized` and `Forbidden`.
+        """
+        try:
+            principal = await identify(
+                self._server, self._socket.headers.get("authorization"), token=self._token
+            )
+        except Unauthorized as error:
+            if error.code == "token_expired":
+                return None
+            raise Unauthorized(f"Authentication failed: {error.message}") from None
+        principal.require(CONNECT)
+        return principal
+
+    @property
+    def _token(self) -> str | None:
+        return self._socket.query_params.get("token")
+
+    async def first_message(self) -> wire.SessionUpdate | wire.SessionResume:
+        """The message that says which session it is to be.
+
+        Audio before it is dropped. Raises `Unavailable` (`agent_timeout`) after
+        `FIRST_MESSAGE_SECONDS`, `InvalidRequest` for a configuration that is refused,
+        `PayloadTooLarge`, and `WebSocketDisconnect`.
+        """
+        try:
+            async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
+                while True:
+                    try:
+                        message = decode(await self._receive())
+                        if isinstance(message, wire.SessionUpdate | wire.SessionResume):
+                            return message
+                        if not isinstance(message, wire.InputAudio):
+                            raise BadRequest(
+                                "expected session.update or session.resume as the first message",
+                                code="invalid_format",
+                            )
+                    except BadRequest as error:
+                        await self._socket.send_text(self._told(error))
+        except TimeoutError:
+            raise Unavailable(
+                f"expected session.update within {FIRST_MESSAGE_SECONDS:g} s, got none",
+                code="agent_timeout",
+            ) from None
+
+    async def _receive(self) -> str | bytes:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        frame: str | bytes = message.get("text") or message.get("bytes") or b""
+        if len(frame) > self._server.settings.max_frame_bytes:
+            raise PayloadTooLarge(
+                f"expected frames of at most {self._server.settings.max_frame_bytes} bytes, got "
+                f"{len(frame)}"
+            )
+        return frame
+
+    # Which session it is
+
+    async def open(self, part: wire.SessionPart, caller: Principal | None) -> Opened:
+        """A new session, as its client configures it.
+
+        Raises `InvalidRequest`, `NotFound` (`agent_not_found`), `Conflict` for a paused agent,
+        `Unavailable` (`at_capacity`), `Unauthorized`.
+        """
+        if caller is None:
+            raise Unauthorized("Authentication failed: the token has expired; make a new one")
+        server = self._server
+        configuration = await self._configuration(part, caller.account_id)
+        prepared = setup.prepare(configuration, Identity(caller.account_id, ""), server.catalogue)
+        addresses = self._addresses(configuration)
+        self._require_room()
+        seconds = MAX_SESSION_SECONDS
+        if caller.token is not None:
+            seconds = caller.token.max_session_seconds
+            self._redeem()
+        record = await server.sessions(caller.account_id).create(
+            SessionFields(
+                agent_id=prepared.setup.agent_id,
+                expires_at=server.clock.now() + timedelta(seconds=seconds),
+                config={
+                    "session": setup.echo(configuration, ""),
+                    "warnings": list(prepared.warnings),
+                },
+            )
+        )
+        if addresses is not None:
+            server.toolbox.open(record.id, addresses)
+        return await self._start(record, configuration, is_announced=True)
+
+    async def resume(self, session_id: str, caller: Principal | None) -> Opened:
+        """A live session whose client comes back.
+
+        Raises `NotFound`, `Forbidden`, and `Conflict` (`session_expired`) for one that is over.
+        """
+        session = self._server.live.get(session_id)
+        if session is None:
+            raise _not_live(await find_session(self._server.database, session_id), session_id)
+        if caller is not None and caller.account_id != session.setup.account_id:
+            raise Forbidden(
+                f"session {session_id} belongs to another account", code="session_forbidden"
+            )
+        return self._resumed(session, None)
+
+    async def enter(self, session_id: str, audio: AudioFormat | None) -> Opened:
+        """The stored session with this id, begun unless it is live.
+
+        Raises `NotFound` (`session_not_found`, `agent_not_found`), `Conflict` (`session_expired`),
+        `InvalidRequest`, and `Unavailable` (`at_capacity`).
+        """
+        session = self._server.live.get(session_id)
+        if session is not None:
+            return self._resumed(session, audio)
+        record = await find_session(self._server.database, session_id)
+        if record is not None and record.kind in CALLS:
+            raise NotFound(
+                f"session {session_id} is a phone call, which no socket can join",
+                code="session_not_found",
+            )
+        if record is None or record.state is not SessionState.CREATED or record.agent_id is None:
+            raise _not_live(record, session_id)
+        agent = await self._agent(record.agent_id, record.account_id)
+        return await self._start(record, setup.from_agent(agent, record, audio))
+
+    async def _configuration(self, part: wire.SessionPart, account_id: str) -> Configuration:
+        agent_id = setup.agent_id_of(part)
+        if agent_id is None:
+            return setup.from_update(part)
+        agent = await self._agent(agent_id, account_id)
+        if agent.status is AgentStatus.PAUSED:
+            raise Conflict(f"expected an active agent, but {agent_id} is paused", param="agent_id")
+        return setup.from_agent(agent)
+
+    async def _agent(self, agent_id: str, account_id: str) -> AgentRecord:
+        try:
+            return await self._server.agents(account_id).get(agent_id)
+        except NotFound:
+            raise NotFound("Agent not found", code="agent_not_found", param="agent_id") from None
+
+    def _resumed(self, session: Session, audio: AudioFormat | None) -> Opened:
+        held = self._held.get(session)
+        if held is None:
+            raise NotFound(
+                f"session {session.setup.session_id} is not held over a WebSocket",
+                code="session_not_found",
+            )
+        running = held.configuration
+        if audio is not None and audio != running.output_format:
+            raise InvalidRequest(
+                f"the session is running with {running.output_format.encoding} at "
+                f"{running.output_format.sample_rate} Hz; come back with the same audio format",
+                code="invalid_value",
+                param="encoding",
+            )
+        return Opened(session, held)
+
+    async def _start(
+        self, record: SessionRecord, configuration: Configuration, *, is_announced: bool = False
+    ) -> Opened:
+        """`is_announced`: its client is told what was made of its `session.update`."""
+        server = self._server
+        prepared = setup.prepare(
+            configuration, Identity(record.account_id, record.id), server.catalogue
+        )
+        self._require_room()
+        sessions = server.sessions(record.account_id)
+        await sessions.begin(record.id, server.node_id)
+        running = server.live.get(record.id)
+        if running is not None:
+            return self._resumed(running, None)
+        try:
+            session = server.live.start(prepared.setup)
+        except NurError as error:
+            await sessions.end(record.id, EndedReason.INTERNAL_ERROR, error_code=error.code)
+            raise
+        weakref.finalize(session, server.toolbox.close, record.id)
+        held = Held(configuration, record.expires_at.timestamp())
+        self._held.add(session, held)
+        # The session's own task must have begun before a client is attached.
+        await asyncio.sleep(0)
+        return Opened(session, held, prepared.warnings if is_announced else None)
+
+    def _addresses(self, configuration: Configuration) -> Mapping[str, ToolEndpoint] | None:
+        """Where a client's own tools run. None: they are its agent's. Raises `InvalidRequest`."""
+        if configuration.agent is not None:
+            return None
+        allow_private = self._server.settings.allow_private_urls
+        return setup.tool_endpoints(configuration, allow_private=allow_private)
+
+    def _require_room(self) -> None:
+        """Raises `Unavailable` before a session that could not start is touched."""
+        most = self._server.settings.max_sessions
+        if len(self._server.live) >= most:
+            raise Unavailable(
+                f"expected fewer than {most} live sessions; all places are taken, try again later",
+                code="at_capacity",
+            )
+
+    def _redeem(self) -> None:
+        """Use up the token where tokens are single-use."""
+        header = self._socket.headers.get("authorization", "")
+        self._server.tokens.redeem(self._token or header.split()[-1])
+
+    # Let in, or turned away
+
+    async def serve(
+        self, opened: Opened, *, takes_binary_audio: bool, frames: AudioFrames | None
+    ) -> None:
+        """Until the session ends or the client leaves. `frames` None: as the client sends."""
+        server, held = self._server, opened.held
+        session_id = opened.session.setup.session_id
+        output = held.configuration.output_format
+        dialect = RealtimeDialect(server.clock, output, frames or AudioFrames.JSON)
+        transport = WebSocketTransport(self._send, dialect, output.sample_rate)
+        config = setup.echo(held.configuration, session_id)
+        if opened.announced is not None:
+            transport.post(dialect.updated(config, opened.announced))
+        transport.post(dialect.ready(session_id, config, int(held.expires_at)))
+        manners = Manners(
+            max_frame_bytes=server.settings.max_frame_bytes,
+            takes_binary_audio=takes_binary_audio,
+            answers_binary_with_binary=frames is None,
+        )
+        connection = Connection(opened.session, held, transport, dialect, manners, server)
+        with structlog.contextvars.bound_contextvars(session_id=session_id):
+            await connection.serve(self._socket.receive)
+
+    async def refuse(self, error: Exception, close_codes: Mapping[str, int] | None = None) -> None:
+        """Say why, and close. `close_codes` differ from the usual ones, by the error's code."""
+        known = as_nur_error(error)
+        if not isinstance(error, NurError):
+            log.exception("connection.crashed", exc_info=error)
+        code, close_code = ws_error(known)
+        close_code = (close_codes or {}).get(code, close_code)
+        log.info("connection.refused", code=code, close_code=close_code)
+        try:
+            async with asyncio.timeout(REFUSAL_SECONDS):
+                await self._socket.send_text(self._told(known))
+                await self._socket.close(close_code, code)
+        except (TimeoutError, WebSocketDisconnect):
+            return
+
+    def _told(self, error: NurError) -> str:
+        code, _ = ws_error(error)
+        return self._dialect.error(code, error.message, error.param)
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        try:
+            await self._socket.send(message)
+        except WebSocketDisconnect as error:
+            raise ConnectionError("the client is gone") from error
+
+
+def _not_live(record: SessionRecord | None, session_id: str) -> NurError:
+    if record is None:
+        return NotFound(f"no session {session_id[:64]!r}", code="session_not_found")
+    if record.status is SessionStatus.EXPIRED:
+        found = f"expired at {iso(record.expires_at)}"
+    elif record.status is SessionStatus.ENDED:
+        found = f"has ended: {record.ended_reason}"
+    elif record.state is SessionState.CREATED:
+        return NotFound(
+            f"session {session_id} has not begun: connect to its websocket_url",
+            code="session_not_found",
+        )
+    else:
+        found = "is ending, or runs on another server"
+    return Conflict(f"session {session_id} {found}; open a new one", code="session_expired")
+
+
+def _wishes(query: Mapping[str, str]) -> Wishes:
+    """Raises `InvalidRequest`."""
+    frames = _one_of(query, "audio", {kind.value: kind for kind in AudioFrames})
+    encoding = _one_of(query, "encoding", _ENCODINGS)
+    rate = query.get("sample_rate")
+    if encoding is None and rate is None:
+        return Wishes(None, frames)
+    encoding = encoding or Encoding.PCM16
+    usual = AudioFormat().sample_rate if encoding is Encoding.PCM16 else TELEPHONE_RATE
+    try:
+        return Wishes(AudioFormat(encoding, int(rate) if rate else usual), frames)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"sample_rate: {error}", code="invalid_value", param="sample_rate"
+        ) from None
+
+
+Choice = TypeVar("Choice")
+
+
+def _one_of(query: Mapping[str, str], param: str, choices: Mapping[str, Choice]) -> Choice | None:
+    given = query.get(param)
+    if given is None or given in choices:
+        return None if given is None else choices[given]
+    raise InvalidRequest(
+        f"{param}: expected {', '.join(choices)}; got {given[:64]!r}",
+        code="invalid_value",
+        param=param,
+    )

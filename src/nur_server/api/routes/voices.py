@@ -1,0 +1,69 @@
+"""`/v1/voices`: the voices an agent can have."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from nur_server.api.auth import Principal, require
+from nur_server.api.errors import declared
+from nur_server.api.idempotency import ApiRoute
+from nur_server.api.objects import VoiceObject
+from nur_server.api.paging import Listing, WindowOf, envelope, page_of
+from nur_server.api.services import Services, services_of
+from nur_server.errors import InvalidRequest, NotFound
+from nur_server.providers.voices import ALIASES, Voice
+
+router = APIRouter(prefix="/voices", tags=["Voices"], route_class=ApiRoute)
+
+Server = Annotated[Services, Depends(services_of)]
+Reader = Annotated[Principal, require("voices:read")]
+
+
+@router.get("", name="list_voices", responses=declared())
+async def list_all(
+    window: WindowOf,
+    server: Server,
+    _principal: Reader,
+    language: Annotated[
+        str | None, Query(max_length=35, description="ISO 639-1, with or without a region.")
+    ] = None,
+    kind: Annotated[
+        Literal["built-in", "cloned"] | None, Query(alias="type", description="Where it is from.")
+    ] = None,
+) -> Listing[VoiceObject]:
+    """Every voice, with the names from elsewhere that mean it."""
+    found = [
+        voice
+        for voice in server.catalogue.voices()
+        if kind != "cloned" and _speaks(voice, language)
+    ]
+    return Listing[VoiceObject](**envelope(page_of(found, window), window, _shown))
+
+
+@router.get("/{voice_id}", name="get_voice", responses=declared(404))
+async def read(
+    voice_id: Annotated[str, Path(max_length=200)], server: Server, _principal: Reader
+) -> VoiceObject:
+    """One voice, by its id or one of its aliases."""
+    try:
+        return _shown(server.catalogue.voice(voice_id))
+    except InvalidRequest as error:
+        raise NotFound(error.message, param="voice_id", details=error.details) from None
+
+
+def _speaks(voice: Voice, language: str | None) -> bool:
+    if language is None:
+        return True
+    wanted, spoken = language.lower(), voice.language.lower()
+    return spoken == wanted or spoken.partition("-")[0] == wanted
+
+
+def _shown(voice: Voice) -> VoiceObject:
+    return VoiceObject(
+        id=voice.id,
+        name=voice.name,
+        language=voice.language,
+        gender=voice.gender,
+        description=voice.description,
+        aliases=sorted(alias for alias, meant in ALIASES.items() if meant == voice.id),
+    )

@@ -1,0 +1,103 @@
+"""Audio as it travels on the socket, and the way from there to the 16 kHz a session hears."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from nur_server.audio import g711
+from nur_server.audio.resample import StreamResampler
+from nur_server.conversation.events import LISTEN_RATE
+from nur_server.ports import Samples
+
+TELEPHONE_RATE = 8_000
+"""Samples per second of G.711."""
+
+
+class Encoding(StrEnum):
+    PCM16 = "audio/pcm"
+    """16-bit signed, little-endian."""
+    MULAW = "audio/pcmu"
+    ALAW = "audio/pcma"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """One direction's audio: mono in one encoding at one rate.
+
+    Raises `ValueError` for a rate that the encoding does not have.
+    """
+
+    encoding: Encoding = Encoding.PCM16
+    sample_rate: int = 24_000
+
+    def __post_init__(self) -> None:
+        is_telephone = self.encoding is not Encoding.PCM16
+        rates = (TELEPHONE_RATE,) if is_telephone else (8_000, 16_000, 24_000, 48_000)
+        if self.sample_rate not in rates:
+            known = ", ".join(str(rate) for rate in rates)
+            raise ValueError(
+                f"expected a sample_rate of {known} for {self.encoding}, got {self.sample_rate}"
+            )
+
+    @property
+    def sample_bytes(self) -> int:
+        return 2 if self.encoding is Encoding.PCM16 else 1
+
+    def encode(self, samples: Samples) -> bytes:
+        match self.encoding:
+            case Encoding.PCM16:
+                return samples.astype("<i2", copy=False).tobytes()
+            case Encoding.MULAW:
+                return g711.encode(samples, "mulaw")
+            case Encoding.ALAW:
+                return g711.encode(samples, "alaw")
+
+    def decode(self, data: bytes) -> Samples:
+        """`data` holds whole samples."""
+        match self.encoding:
+            case Encoding.PCM16:
+                return np.frombuffer(data, "<i2").astype(np.int16, copy=False)
+            case Encoding.MULAW:
+                return g711.decode(data, "mulaw")
+            case Encoding.ALAW:
+                return g711.decode(data, "alaw")
+
+
+class Inlet:
+    """A client's audio on its way to the session: bytes in, samples at 16 kHz out."""
+
+    def __init__(self, audio: AudioFormat) -> None:
+        self.format = audio
+        self._resampler = StreamResampler(audio.sample_rate, LISTEN_RATE)
+        self._half = b""
+        """The first byte of a sample whose second one has not come."""
+
+    @property
+    def is_between_samples(self) -> bool:
+        """False: the last message ended in the middle of a sample."""
+        return not self._half
+
+    def seconds(self, data: bytes) -> float:
+        """How long `data` sounds."""
+        return len(data) / (self.format.sample_bytes * self.format.sample_rate)
+
+    def accept(self, data: bytes) -> Samples:
+        """The samples ready for the session.
+
+        A byte left over waits for its other half: it comes with a next message that is odd as
+        well. One that is even proves it to be astray, and it is left out.
+        """
+        if self.format.sample_bytes == 2:
+            data = self._whole_samples(data)
+        return self._resampler.process(self.format.decode(data))
+
+    def _whole_samples(self, data: bytes) -> bytes:
+        if len(data) % 2 == 0:
+            self._half = b""
+            return data
+        if self._half:
+            data, self._half = self._half + data, b""
+            return data
+        self._half = data[-1:]
+        return data[:-1]

@@ -1,0 +1,43 @@
+"""Audio may run ahead of real time by a burst, not for ever."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Admission(Enum):
+    ADMITTED = auto()
+    REFUSED = auto()
+    """The first of a row, worth telling the client."""
+    REFUSED_AGAIN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    burst_seconds: float = 10.0
+    """How far audio may run ahead, such as what was recorded while the client was reconnecting."""
+    rate: float = 1.05
+    """Seconds of audio per second; above 1 for clients whose clock is fast."""
+
+
+class AudioMeter:
+    """A leaky bucket of audio: filled by what comes in, drained by time."""
+
+    def __init__(self, allowance: Allowance, now: float) -> None:
+        self._allowance = allowance
+        self._ahead_seconds = 0.0
+        self._seen_at = now
+        self._last = Admission.ADMITTED
+
+    def admit(self, seconds: float, now: float) -> Admission:
+        """Whether `seconds` of audio may pass at `now` (seconds of a monotonic clock)."""
+        drained = (now - self._seen_at) * self._allowance.rate
+        self._seen_at = now
+        self._ahead_seconds = max(0.0, self._ahead_seconds - drained)
+        if self._ahead_seconds + seconds <= self._allowance.burst_seconds:
+            self._ahead_seconds += seconds
+            self._last = Admission.ADMITTED
+        elif self._last is Admission.ADMITTED:
+            self._last = Admission.REFUSED
+        else:
+            self._last = Admission.REFUSED_AGAIN
+        return self._last

@@ -1,0 +1,211 @@
+"""`nur doctor`: what this machine has, what is missing, and the command that mends it."""
+
+import asyncio
+import importlib.util
+import platform
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+
+from rich.text import Text
+
+from nur_server.cli import screen, serving
+from nur_server.cli.database import opened
+from nur_server.cli.home import Home
+from nur_server.errors import NurError, ProviderError
+from nur_server.ports import SpeakRequest
+from nur_server.providers import flite, voices, weights
+from nur_server.providers.discovery import chat_models, discover
+from nur_server.providers.espeak import Espeak
+from nur_server.providers.http import answered, model_client, read_json
+from nur_server.settings import Settings
+
+ANSWER_SECONDS = 3.0
+"""Longest wait for a model server."""
+
+
+class State(StrEnum):
+    GOOD = "ok"
+    OPTIONAL = "--"
+    """Missing, and it works without."""
+    BAD = "!!"
+    """Missing, and it does not work without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    name: str
+    state: State
+    what: str
+    remedy: str = ""
+
+
+def run(settings: Settings) -> int:
+    """Print every finding; 1 where something is missing that is needed."""
+    findings = serving.run(_examine(settings))
+    for finding in findings:
+        screen.out.print(_line(finding))
+    bad = [finding for finding in findings if finding.state is State.BAD]
+    screen.say()
+    if bad:
+        screen.say(f"Needed: {', '.join(finding.name for finding in bad)}", "bold red")
+        return 1
+    screen.say("Everything that is needed is there", "bold green")
+    return 0
+
+
+_STYLES = {State.GOOD: "green", State.OPTIONAL: "yellow", State.BAD: "bold red"}
+
+
+def _line(finding: Finding) -> Text:
+    remedy = f" → {finding.remedy}" if finding.remedy else ""
+    head = (f"{finding.state:<3}", _STYLES[finding.state]), f"{finding.name:<18} "
+    return Text.assemble(*head, finding.what, (remedy, "dim"))
+
+
+async def _examine(settings: Settings) -> list[Finding]:
+    return [
+        _software(),
+        *_weights(settings),
+        await _flite(),
+        await _espeak(),
+        _voices(),
+        await _language_model(settings),
+        *[finding async for finding in _speech_servers(settings)],
+        await _database(settings),
+        _server(settings),
+        _microphone(),
+    ]
+
+
+def _software() -> Finding:
+    what = f"{version('nur')} on Python {platform.python_version()}, {platform.platform()}"
+    return Finding("Nur", State.GOOD, what)
+
+
+def _weights(settings: Settings) -> list[Finding]:
+    missing = weights.missing(settings.models_dir)
+    there = f"in {settings.models_dir}"
+    return [
+        Finding(name, State.BAD, "speech model, not fetched yet", f"{screen.program()} models pull")
+        if name in missing
+        else Finding(name, State.GOOD, f"speech model, {there}")
+        for name in weights.MODELS
+    ]
+
+
+async def _flite() -> Finding:
+    if await asyncio.to_thread(flite.available):
+        return Finding("flite", State.GOOD, "speaks English")
+    return Finding(
+        "flite",
+        State.OPTIONAL,
+        "not on this machine: espeak-ng speaks English too, less naturally",
+        "apt-get install libflite1, or your system's flite",
+    )
+
+
+async def _espeak() -> Finding:
+    engine = Espeak()
+    try:
+        async for _ in engine.speak(SpeakRequest("Hello.", "en-us")):
+            break
+    except ProviderError as error:
+        state = State.OPTIONAL if await asyncio.to_thread(flite.available) else State.BAD
+        return Finding("espeak-ng", state, error.message, "pip install espeakng-loader")
+    finally:
+        await engine.close()
+    return Finding("espeak-ng", State.GOOD, "speaks many languages, in a process of its own")
+
+
+def _voices() -> Finding:
+    languages = {voice.language.partition("-")[0] for voice in voices.VOICES.values()}
+    what = f"{len(voices.VOICES)} in {len(languages)} languages, {len(voices.ALIASES)} more names"
+    return Finding("voices", State.GOOD, what)
+
+
+async def _language_model(settings: Settings) -> Finding:
+    name = "language model"
+    if settings.llm_url is not None:
+        key = settings.llm_api_key
+        secret = key.get_secret_value() if key is not None else None
+        return await _asked(name, str(settings.llm_url), settings.llm_model, secret)
+    found = await discover(own_port=settings.port) if settings.discover_models else None
+    if found is not None:
+        best = found.best(settings.llm_model)
+        return Finding(name, State.GOOD, f"{best}, found on {found.kind} at {found.base_url}")
+    return Finding(
+        name,
+        State.OPTIONAL,
+        "none: rules answer, from the agent's prompt",
+        "start Ollama or llama.cpp, or set NUR_LLM_URL",
+    )
+
+
+async def _speech_servers(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.stt_url is not None:
+        key = settings.stt_api_key
+        secret = key.get_secret_value() if key is not None else None
+        yield await _asked("speech to text", str(settings.stt_url), settings.stt_model, secret)
+    if settings.tts_url is not None:
+        key = settings.tts_api_key
+        secret = key.get_secret_value() if key is not None else None
+        yield await _asked("text to speech", str(settings.tts_url), settings.tts_model, secret)
+
+
+async def _asked(name: str, url: str, model: str, key: str | None) -> Finding:
+    """Whether the server at `url` answers, and has `model`."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    listing = f"{url.rstrip('/')}/models"
+    try:
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            model_client(ANSWER_SECONDS) as client,
+            answered(
+                client, name, "GET", listing, within_seconds=ANSWER_SECONDS, headers=headers
+            ) as response,
+        ):
+            models = chat_models(await read_json(response, name, ANSWER_SECONDS))
+    except (ProviderError, TimeoutError) as error:
+        said = error.message if isinstance(error, ProviderError) else "no answer in time"
+        return Finding(name, State.BAD, f"{url}: {said}", "start it, or correct its address")
+    if models and model not in models:
+        others = ", ".join(models[:5])
+        return Finding(name, State.BAD, f"{url} has no {model}", f"it has {others}")
+    return Finding(name, State.GOOD, f"{model} at {url}")
+
+
+async def _database(settings: Settings) -> Finding:
+    try:
+        async with opened(settings):
+            pass
+    except NurError as error:
+        return Finding("database", State.BAD, error.message)
+    kind = "SQLite" if settings.database_url is None else "as NUR_DATABASE_URL says"
+    return Finding("database", State.GOOD, f"{kind}, data in {settings.data_dir.absolute()}")
+
+
+def _server(settings: Settings) -> Finding:
+    address = Home(settings.data_dir).server_address()
+    if address is None:
+        what = "does not run from this data directory"
+        return Finding("server", State.OPTIONAL, what, f"{screen.program()} serve")
+    return Finding("server", State.GOOD, f"runs at {address}")
+
+
+def _microphone() -> Finding:
+    with suppress(OSError):
+        if importlib.util.find_spec("sounddevice") is not None:
+            import sounddevice
+
+            if any(device["max_input_channels"] for device in sounddevice.query_devices()):
+                return Finding("microphone", State.GOOD, "for --mic")
+            return Finding("microphone", State.OPTIONAL, "this machine has none: no --mic")
+    return Finding(
+        "microphone",
+        State.OPTIONAL,
+        "cannot be used: no --mic",
+        "pip install sounddevice (Debian: apt-get install libportaudio2)",
+    )

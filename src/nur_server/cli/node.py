@@ -1,0 +1,138 @@
+"""A whole server, from its settings to an address that answers."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from socket import socket
+
+from fastapi import FastAPI
+
+from nur_server.api.app import create_app
+from nur_server.api.services import Services
+from nur_server.cli import screen
+from nur_server.cli.home import Home
+from nur_server.cli.pulling import pull
+from nur_server.cli.serving import Server, address_of, bind
+from nur_server.providers.catalogue import Catalogue, ModelKind
+from nur_server.providers.offline import NAME as OFFLINE
+from nur_server.settings import Settings
+from nur_server.store.accounts import DEFAULT_ACCOUNT
+from nur_server.store.keys import EVERY_SCOPE, authenticate
+from nur_server.store.records import NewKey
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server is going to be: nobody else can have it any more."""
+
+    settings: Settings
+    """With the port that was found, where any would do."""
+    home: Home
+    listener: socket
+    address: str
+    """`http://127.0.0.1:8080`."""
+
+
+@contextmanager
+def claimed(settings: Settings) -> Iterator[Place]:
+    """Take the data directory and the port, then fetch what models are missing.
+
+    Raises `Failure`, and as `weights.pull` does.
+    """
+    home = Home(settings.data_dir)
+    with home.claimed() as claim, bind(settings) as listener:
+        address = address_of(listener)
+        port = listener.getsockname()[1]
+        pull(settings)
+        claim.announce(address)
+        yield Place(settings.model_copy(update={"port": port}), home, listener, address)
+
+
+class Node:
+    """A server whose engines are loaded and whose database is open."""
+
+    def __init__(self, app: FastAPI, place: Place, is_new: bool) -> None:
+        self._app = app
+        self.place = place
+        self.server = Server(app, place.settings)
+        self.is_new = is_new
+        """Whether this is the first start of its database."""
+
+    @property
+    def services(self) -> Services:
+        services = self._app.state.services
+        assert isinstance(services, Services)
+        return services
+
+    async def serve(self) -> None:
+        """Until it is asked to stop and its live sessions are over."""
+        await self.server.serve(sockets=[self.place.listener])
+
+    async def valid_key(self) -> str | None:
+        """The key kept in the data directory. None: there is none, or it is not valid any more."""
+        key = self.place.home.key()
+        if key is None or await authenticate(self.services.database, key) is None:
+            return None
+        return key
+
+    async def any_key(self) -> str:
+        """The key kept in the data directory, or else a new one, kept there."""
+        key = await self.valid_key()
+        if key is None:
+            keys = self.services.keys(DEFAULT_ACCOUNT)
+            key = (await keys.create("command line", [EVERY_SCOPE])).secret
+            self.place.home.keep_key(key)
+        return key
+
+    async def introduce(self) -> None:
+        """Tell the user where the server is and what it works with."""
+        place = self.place
+        screen.say(f"Nur is ready at {place.address}", "bold green")
+        screen.facts(
+            [
+                ("API key", await self._key_line()),
+                ("Hears with", _default(self.services.catalogue, "stt")),
+                ("Speaks with", _default(self.services.catalogue, "tts")),
+                ("Thinks with", _thinks_with(self.services.catalogue)),
+                ("Data", str(place.settings.data_dir.absolute())),
+                ("API", f"{place.address}/docs"),
+            ]
+        )
+
+    async def _key_line(self) -> str:
+        key, file = await self.valid_key(), self.place.home.key_file
+        if key is None:
+            return "make one with `nur keys create NAME`"
+        return f"{key}  (kept in {file})" if self.is_new else f"in {file}"
+
+
+@asynccontextmanager
+async def running(place: Place) -> AsyncIterator[Node]:
+    """A node, ready to serve; closed when the block is left.
+
+    Raises `NurError` where the database cannot be used or the engines cannot be had.
+    """
+    made: list[NewKey] = []
+
+    def keep(key: NewKey) -> None:
+        place.home.keep_key(key.secret)
+        made.append(key)
+
+    app = create_app(place.settings, on_first_key=keep)
+    async with app.router.lifespan_context(app):
+        yield Node(app, place, is_new=bool(made))
+
+
+def _default(catalogue: Catalogue, kind: ModelKind) -> str:
+    return next(m.id for m in catalogue.models() if m.kind == kind and m.is_default)
+
+
+def _thinks_with(catalogue: Catalogue) -> str:
+    model = _default(catalogue, "llm")
+    if model == OFFLINE:
+        return (
+            "offline: no language model was found, so rules answer "
+            "(start Ollama or llama.cpp, or set NUR_LLM_URL)"
+        )
+    found = catalogue.found
+    return f"{model}, found on {found.kind} at {found.base_url}" if found else model

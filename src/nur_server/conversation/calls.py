@@ -1,0 +1,118 @@
+"""The agent's tool calls: checked, journalled, run once, answered once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from nur_server.conversation.actions import CallTool, CancelTool, RecordTool
+from nur_server.conversation.config import ToolRunner, ToolSpec
+from nur_server.conversation.context import Context
+from nur_server.conversation.deadlines import Timer
+from nur_server.conversation.notices import ToolCallRequested
+from nur_server.conversation.record import ToolStatus, Turn
+from nur_server.conversation.tools import RefusedCall, ToolCall, check_arguments
+
+
+class ToolCalls:
+    """Opens calls and takes their results.
+
+    `on_answer` is told when one has its result; `run_built_in` runs what the conversation runs
+    itself.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        on_answer: Callable[[], None],
+        run_built_in: Callable[[str, ToolSpec, dict[str, Any]], None],
+    ) -> None:
+        self._context = context
+        self._on_answer = on_answer
+        self._run_built_in = run_built_in
+        self._turns: dict[str, Turn] = {}
+        """Committed turns by response, to be committed again when a call of theirs is answered."""
+
+    @property
+    def is_holding(self) -> bool:
+        """The agent stays silent until a running tool has answered."""
+        return any(call.holds for call in self._context.journal.running())
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._context.journal.running())
+
+    def call(self, response_id: str, wanted_id: str, name: str, arguments: str) -> str:
+        """Make a call, or refuse it. Returns its id."""
+        context = self._context
+        tool = context.config.tool(name)
+        call = context.journal.open(wanted_id, response_id, name, arguments, tool, context.now_ms)
+        call_id = call.record.call_id
+        try:
+            if context.journal.is_repeat(call):
+                raise RefusedCall("This is the same call as one before it; it was not run again.")
+            values = check_arguments(tool, name, arguments)
+        except RefusedCall as refusal:
+            self.answer(call_id, ToolStatus.REFUSED, str(refusal))
+            return call_id
+        assert tool is not None
+        context.do(RecordTool(response_id, call.record))
+        context.notify(ToolCallRequested(call_id, name, values, tool.runner.value))
+        context.deadlines.set(Timer.TOOL, context.now + tool.timeout_seconds, call_id)
+        if tool.runner is ToolRunner.BUILT_IN:
+            self._run_built_in(call_id, tool, values)
+            return call_id
+        context.do(CallTool(call_id, response_id, tool, values))
+        if context.config.tool_filler is not None:
+            due = context.now + context.config.tool_filler_seconds
+            context.deadlines.set(Timer.FILLER, due, call_id)
+        return call_id
+
+    def answer(self, call_id: str, status: ToolStatus, result: str) -> None:
+        """Take a result. Only the first one of a call counts."""
+        context = self._context
+        call = context.journal.close(call_id, status, result, context.now_ms)
+        if call is None:
+            return
+        context.deadlines.clear(Timer.TOOL, call_id)
+        context.deadlines.clear(Timer.FILLER, call_id)
+        context.do(RecordTool(call.response_id, call.record))
+        self._recommit(call)
+        self._on_answer()
+
+    def time_out(self, call_id: str) -> None:
+        """The tool took too long: the model is told so, and a later result is ignored."""
+        call = self._context.journal.get(call_id)
+        if call is None or call.tool is None:
+            return
+        seconds = call.tool.timeout_seconds
+        self._context.do(CancelTool(call_id))
+        self.answer(
+            call_id,
+            ToolStatus.TIMED_OUT,
+            f"The tool did not answer within {seconds:g} seconds. Tell the user so.",
+        )
+
+    def wants_filler(self, call_id: str) -> bool:
+        """Whether a call still runs, and the agent may speak meanwhile."""
+        call = self._context.journal.get(call_id)
+        return call is not None and call.is_running and not call.holds
+
+    def remember(self, response_id: str, turn: Turn) -> None:
+        """`turn` holds calls of this response."""
+        self._turns[response_id] = turn
+
+    def cancel_all(self) -> None:
+        """The conversation ends: what still runs gets that as its result."""
+        for call in self._context.journal.running():
+            self._context.do(CancelTool(call.record.call_id))
+            self.answer(call.record.call_id, ToolStatus.CANCELLED, "The session ended.")
+
+    def _recommit(self, call: ToolCall) -> None:
+        """The turn that made the call was committed before its result came."""
+        turn = self._turns.get(call.response_id)
+        if turn is None:
+            return
+        ids = [record.call_id for record in turn.tool_calls]
+        turn = replace(turn, tool_calls=self._context.journal.records(ids))
+        self._turns[call.response_id] = turn
+        self._context.commit(turn)

@@ -1,0 +1,449 @@
+"""The conversation: events in, actions out.
+
+Three parts share one `Context`: the `Listener` follows the user's speech and says when a turn is
+over or an interruption has come, the `Talker` makes the agent's responses and follows them to the
+last word heard, `ToolCalls` runs tools. Here is what binds them: the phases of a conversation, its
+timers, and `_next`: what comes when nobody speaks.
+"""
+
+from enum import Enum, auto
+from typing import assert_never
+
+from nur_server.conversation.actions import Action, HangUp
+from nur_server.conversation.answering import Answerer, AnswerVerdict
+from nur_server.conversation.calls import ToolCalls
+from nur_server.conversation.config import ConversationConfig, OnMachine
+from nur_server.conversation.context import Context
+from nur_server.conversation.deadlines import Timer
+from nur_server.conversation.events import (
+    BeepHeard,
+    ClauseSynthesised,
+    ClientDropped,
+    ClientResumed,
+    ConfigChanged,
+    DigitPressed,
+    EndedReason,
+    EndRequested,
+    Event,
+    MessageAdded,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutProgressed,
+    ReplyCancelled,
+    ReplyFailed,
+    ReplyFinished,
+    ReplyRequested,
+    ReplyText,
+    ReplyToolCall,
+    SessionOpened,
+    SpeechFailed,
+    SpeechScored,
+    Ticked,
+    ToolAnswered,
+    TranscriptFailed,
+    TranscriptUpdated,
+    TransferFinished,
+    TurnScored,
+)
+from nur_server.conversation.listener import Listener
+from nur_server.conversation.listening import UserTurn
+from nur_server.conversation.notices import CallAnswered, ReplyStatus, SessionEnded
+from nur_server.conversation.phone import Phone
+from nur_server.conversation.record import ToolStatus
+from nur_server.conversation.response import Trigger
+from nur_server.conversation.screening import Screening
+from nur_server.conversation.talker import Talker
+from nur_server.conversation.words import normalise
+
+
+class Phase(Enum):
+    WAITING = auto()
+    """The far end has not answered yet."""
+    OPEN = auto()
+    CLOSING = auto()
+    """The last words are playing; then it ends."""
+    ENDED = auto()
+
+
+class Conversation:
+    """One conversation. Deterministic: the same events give the same actions."""
+
+    def __init__(self, config: ConversationConfig) -> None:
+        self._context = Context(config)
+        self._phone = Phone(
+            self._context,
+            answer=self._answer_phone_tool,
+            leave=self._leave_after_last_word,
+            leave_message=self._leave_message,
+            on_keys=self._take_keys,
+        )
+        self._calls = ToolCalls(self._context, on_answer=self._next, run_built_in=self._phone.run)
+        self._talker = Talker(self._context, self._calls, on_done=self._next)
+        self._listener = Listener(
+            self._context, self._talker, on_turn=self._take_turn, on_idle=self._take_idle
+        )
+        self._phase = Phase.WAITING
+        self._opened_at = 0.0
+        self._due: tuple[Trigger, str | None] | None = None
+        """A reply owed as soon as nobody speaks, and instructions for it."""
+        self._farewell: tuple[Trigger, str] | None = None
+        """Said before hanging up."""
+        self._screening: Screening | None = None
+        """While it is not known who has answered."""
+        self._is_leaving = False
+        """The agent ends the conversation after its last word."""
+        self._ended_reason: EndedReason | None = None
+        self._user_turns = 0
+        self._reprompts = 0
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def is_agent_busy(self) -> bool:
+        """A response is being made or played."""
+        return self._talker.is_busy
+
+    def receive(self, event: Event) -> list[Action]:
+        """What to do about `event`. Nothing, once the conversation has ended."""
+        if self._has_ended:
+            return []
+        self._context.now = max(self._context.now, event.at)
+        self._ring_due_timers()
+        if not self._has_ended:
+            self._dispatch(event)
+        return self._context.take_actions()
+
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case SpeechScored():
+                self._listener.hear(event, is_open=self._phase is Phase.OPEN)
+            case TranscriptUpdated():
+                self._listener.understand(event)
+            case TranscriptFailed():
+                self._listener.lose_transcript(event)
+            case TurnScored():
+                self._listener.take_turn_score(event)
+            case ReplyText() | ReplyToolCall() | ReplyFinished() | ReplyFailed():
+                self._talker.take_reply(event)
+            case ClauseSynthesised() | SpeechFailed():
+                self._talker.take_speech(event)
+            case PlayoutProgressed() | PlayoutDrained() | PlayoutFlushed():
+                self._talker.take_playout(event)
+            case ToolAnswered():
+                status = ToolStatus.FAILED if event.is_error else ToolStatus.SUCCEEDED
+                self._calls.answer(event.call_id, status, event.result)
+            case SessionOpened():
+                self._open()
+            case ConfigChanged():
+                self._context.config = event.config
+                self._arm_duration()
+            case MessageAdded():
+                self._context.history.note(event.role, event.content)
+            case ReplyRequested():
+                self._request_reply(event.instructions)
+            case ReplyCancelled():
+                self._cancel_reply(event.response_id)
+            case ClientDropped():
+                self._drop_client()
+            case ClientResumed():
+                self._resume_client()
+            case EndRequested():
+                self._close(event.reason, finish_speaking=event.finish_speaking)
+            case DigitPressed():
+                self._press(event.digit)
+            case BeepHeard():
+                if self._screening is not None:
+                    self._screening.beep()
+            case TransferFinished():
+                self._take_transfer(event)
+            case Ticked():
+                pass
+            case _:
+                assert_never(event)
+        if self._screening is not None:
+            self._screening.look()
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._phase is Phase.ENDED
+
+    # Timers
+
+    def _ring_due_timers(self) -> None:
+        while not self._has_ended:
+            due = self._context.deadlines.take_due(self._context.now)
+            if due is None:
+                return
+            self._ring(*due)
+
+    def _ring(self, timer: Timer, name: str) -> None:
+        match timer:
+            case Timer.STARVED:
+                self._listener.starve()
+            case Timer.TRANSCRIPT:
+                self._listener.give_up_words()
+            case Timer.STALLED:
+                self._talker.heal()
+            case Timer.TOOL:
+                self._calls.time_out(name)
+            case Timer.FILLER:
+                self._fill(name)
+            case Timer.REPROMPT:
+                self._reprompt()
+            case Timer.SILENCE:
+                self._close(EndedReason.SILENCE)
+            case Timer.DURATION:
+                self._say_goodbye()
+            case Timer.DIGITS:
+                self._phone.finish_entry()
+            case Timer.SCREENING:
+                if self._screening is not None:
+                    self._screening.time_out()
+            case _:
+                assert_never(timer)
+
+    # What comes next
+
+    def _next(self) -> None:
+        """Whatever comes when nobody speaks. Does nothing while somebody does."""
+        if self._has_ended or self._talker.is_busy:
+            return
+        if self._phase is Phase.CLOSING:
+            self._leave()
+            return
+        if self._phase is not Phase.OPEN or not self._context.is_connected:
+            return
+        if self._screening is not None:
+            return
+        if self._is_leaving:
+            self._close(EndedReason.AGENT_ENDED)
+            return
+        self._listener.give_floor()
+        if self._listener.is_user_speaking or self._listener.is_awaiting_words:
+            return
+        if self._calls.is_holding:
+            return
+        if self._due is not None:
+            trigger, instructions = self._due
+            self._due = None
+            self._reply(trigger, instructions)
+        elif self._calls.is_running:
+            self._start_silence_timers()
+        elif self._context.journal.unreported():
+            self._reply(Trigger.TOOL_RESULT, None)
+        elif self._has_used_up_turns():
+            self._close(EndedReason.MAX_TURNS)
+        else:
+            self._start_silence_timers()
+
+    def _reply(self, trigger: Trigger, instructions: str | None) -> None:
+        answers = self._listener.speech_ended_at if trigger is Trigger.USER_SPEECH else None
+        self._talker.reply(trigger, instructions, answers)
+
+    def _has_used_up_turns(self) -> bool:
+        limit = self._context.config.max_turns
+        return limit is not None and self._user_turns >= limit
+
+    def _take_turn(self, turn: UserTurn) -> None:
+        """The user has said something that wants an answer."""
+        self._user_turns += 1
+        self._reprompts = 0
+        has_floor = not self._listener.is_user_speaking and self._context.is_connected
+        if not has_floor or self._screening is not None:
+            self._talker.drop_speculation()
+        elif self._talker.confirm(normalise(turn.text), self._listener.speech_ended_at):
+            return
+        self._due = (Trigger.USER_SPEECH, None)
+        self._next()
+
+    def _take_idle(self, failure: str | None) -> None:
+        """The user has made a sound without words; `failure` says why there are none."""
+        is_free = not self._talker.is_busy and not self._listener.is_user_speaking
+        if failure is not None and is_free and self._context.is_connected:
+            self._talker.say(Trigger.APOLOGY, self._context.config.apology, failure)
+        else:
+            self._next()
+
+    def _fill(self, call_id: str) -> None:
+        """A tool takes long: say so, unless somebody is speaking."""
+        filler = self._context.config.tool_filler
+        if filler is None or not self._calls.wants_filler(call_id) or not self._is_quiet:
+            return
+        self._talker.say(Trigger.FILLER, filler)
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Nobody speaks, and somebody would hear the agent."""
+        return (
+            self._phase is Phase.OPEN
+            and self._context.is_connected
+            and not self._talker.is_busy
+            and not self._listener.is_user_speaking
+            and not self._listener.is_awaiting_words
+        )
+
+    # The phone
+
+    def _take_answer(self, verdict: AnswerVerdict) -> None:
+        """It is known who has answered the call."""
+        self._screening = None
+        policy = self._context.config.answering
+        assert verdict.answerer is not None
+        self._context.notify(CallAnswered(verdict.answerer.value, verdict.reason))
+        is_machine = verdict.answerer.is_machine
+        if policy is None or not is_machine or policy.on_machine is OnMachine.CARRY_ON:
+            self._greet()
+        elif (
+            verdict.answerer is Answerer.VOICEMAIL and policy.on_machine is OnMachine.LEAVE_MESSAGE
+        ):
+            self._leave_message(policy.message)
+        else:
+            self._close(EndedReason.VOICEMAIL)
+
+    def _leave_message(self, message: str) -> None:
+        """Speak a message to a machine, and hang up behind it."""
+        self._farewell = (Trigger.VOICEMAIL, message) if message else None
+        self._begin_closing(EndedReason.VOICEMAIL)
+        self._next()
+
+    def _leave_after_last_word(self) -> None:
+        self._is_leaving = True
+
+    def _answer_phone_tool(self, call_id: str, result: str, is_error: bool) -> None:
+        status = ToolStatus.FAILED if is_error else ToolStatus.SUCCEEDED
+        self._calls.answer(call_id, status, result)
+
+    def _press(self, digit: str) -> None:
+        if self._phase is Phase.OPEN:
+            self._phone.press(digit)
+
+    def _take_keys(self, digits: str) -> None:
+        """Keys the agent had not asked for: the user has said something with them."""
+        self._listener.take_keys(digits)
+
+    def _take_transfer(self, event: TransferFinished) -> None:
+        if self._phone.transferred(event.call_id, event.error):
+            self._close(EndedReason.TRANSFERRED)
+
+    # What the client asks for
+
+    def _request_reply(self, instructions: str | None) -> None:
+        if self._phase is not Phase.OPEN:
+            return
+        self._due = (Trigger.REPLY_CREATE, instructions)
+        self._talker.drop_speculation()
+        if self._talker.response is not None:
+            self._talker.cut(ReplyStatus.CANCELLED, "replaced")
+        else:
+            self._next()
+
+    def _cancel_reply(self, response_id: str | None) -> None:
+        response = self._talker.response
+        if response is not None and response_id in (None, response.id):
+            self._talker.cut(ReplyStatus.CANCELLED, "cancelled")
+
+    def _drop_client(self) -> None:
+        """Nobody hears anything: hold what is playing, and judge nothing."""
+        self._context.is_connected = False
+        self._context.stop_silence_timers()
+        self._talker.drop_speculation()
+        if self._listener.stop("client_dropped"):
+            self._due = (Trigger.USER_SPEECH, None)
+        self._talker.hold()
+
+    def _resume_client(self) -> None:
+        self._context.is_connected = True
+        self._talker.play_on()
+        self._next()
+
+    # Beginning, silence, end
+
+    def _open(self) -> None:
+        if self._phase is not Phase.WAITING:
+            return
+        self._phase = Phase.OPEN
+        self._opened_at = self._context.now
+        self._arm_duration()
+        policy = self._context.config.answering
+        if policy is None:
+            self._greet()
+        else:
+            self._screening = Screening(
+                self._context, self._listener, policy, on_answer=self._take_answer
+            )
+
+    def _greet(self) -> None:
+        if self._context.config.greeting:
+            self._due = None
+            self._talker.say(Trigger.GREETING, self._context.config.greeting)
+        else:
+            self._next()
+
+    def _arm_duration(self) -> None:
+        limit = self._context.config.max_duration_seconds
+        if limit is None:
+            self._context.deadlines.clear(Timer.DURATION)
+        elif self._phase is Phase.OPEN:
+            self._context.deadlines.set(Timer.DURATION, self._opened_at + limit)
+
+    def _start_silence_timers(self) -> None:
+        silence = self._context.config.silence
+        deadlines = self._context.deadlines
+        now = self._context.now
+        if silence.reprompt_seconds is not None and self._reprompts < silence.max_reprompts:
+            deadlines.set(Timer.REPROMPT, now + silence.reprompt_seconds)
+        if silence.end_seconds is not None:
+            deadlines.set(Timer.SILENCE, now + silence.end_seconds)
+
+    def _reprompt(self) -> None:
+        if self._is_quiet:
+            self._reprompts += 1
+            self._talker.say(Trigger.SILENCE, self._context.config.silence.reprompt_message)
+
+    def _say_goodbye(self) -> None:
+        """The longest duration is reached: one last sentence, then the end."""
+        self._farewell = (Trigger.GOODBYE, self._context.config.goodbye)
+        self._begin_closing(EndedReason.MAX_DURATION)
+        self._talker.cut(ReplyStatus.CANCELLED, "max_duration")
+        self._next()
+
+    def _close(self, reason: EndedReason, *, finish_speaking: bool = False) -> None:
+        """End the conversation: at once, or after the reply that is playing."""
+        if self._phase is Phase.CLOSING and finish_speaking:
+            return
+        self._farewell = None
+        self._begin_closing(reason)
+        if finish_speaking and self._context.is_connected:
+            self._talker.play_on()
+        else:
+            self._talker.cut(ReplyStatus.CANCELLED, reason.value)
+        self._next()
+
+    def _begin_closing(self, reason: EndedReason) -> None:
+        self._phase = Phase.CLOSING
+        self._ended_reason = reason
+        self._screening = None
+        self._due = None
+        self._talker.drop_speculation()
+        self._context.stop_silence_timers()
+        self._context.deadlines.clear(Timer.DURATION)
+        self._listener.stop(reason.value)
+
+    def _leave(self) -> None:
+        """Say the farewell, if there is one, and hang up behind it."""
+        farewell, self._farewell = self._farewell, None
+        if farewell is not None and self._context.is_connected:
+            self._talker.say(*farewell)
+        else:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._phase = Phase.ENDED
+        self._calls.cancel_all()
+        self._context.deadlines.clear_all()
+        reason = self._ended_reason or EndedReason.CLIENT_ENDED
+        duration_seconds = round(self._context.now - self._opened_at, 3)
+        self._context.notify(SessionEnded(reason, duration_seconds))
+        self._context.do(HangUp(reason))

@@ -1,0 +1,105 @@
+"""From scored windows to speech and silence, counted in the audio itself."""
+
+from enum import Enum, auto
+
+from nur_server.conversation.events import LISTEN_RATE, SpeechScored
+
+RELEASE_MARGIN = 0.15
+"""Speech that has begun goes on until the probability falls this far below the threshold."""
+ONSET_WINDOWS = 2
+"""Windows in a row that begin a stretch of speech: one alone is a click."""
+END_SILENCE_MS = 96
+"""Silence after which a stretch of speech is over and the next needs a new onset."""
+SPEAKER_MEMORY = 0.3
+"""Weight of the latest turn in the tracked level of the speaker."""
+
+
+def to_ms(samples: int) -> int:
+    """Duration of `samples` at the listening rate, in whole milliseconds."""
+    return samples * 1000 // LISTEN_RATE
+
+
+class Sound(Enum):
+    """What a window added."""
+
+    QUIET = auto()
+    """No speech, and none before it that is still open."""
+    ONSET = auto()
+    """A stretch of speech has begun."""
+    SPEECH = auto()
+    PAUSE = auto()
+    """Silence after speech."""
+
+
+class Ear:
+    """Tracks the user's speech through the windows of one session."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        """Where the last window ended."""
+        self.last_scored_at: float | None = None
+        self.onset = 0
+        """Where the current or last stretch of speech began."""
+        self.speech_end = 0
+        """Where the last speech window ended."""
+        self.speaker_db: float | None = None
+        """Tracked level of the user's own speech, dBFS."""
+        self._speaking = False
+        self._rising: list[int] = []
+        """Starts of the windows of a possible onset."""
+        self._silence = 0
+
+    @property
+    def is_speaking(self) -> bool:
+        return self._speaking
+
+    @property
+    def silence_ms(self) -> int:
+        """Since the last speech window."""
+        return to_ms(self._silence)
+
+    def hear(self, score: SpeechScored, threshold: float) -> Sound:
+        """Take one window."""
+        started = self.position
+        window = max(0, score.position - self.position)
+        self.position = score.position
+        self.last_scored_at = score.at
+        floor = threshold - RELEASE_MARGIN if self._speaking else threshold
+        if score.probability >= max(floor, 0.01):
+            return self._voiced(started)
+        return self._unvoiced(window)
+
+    def starve(self, milliseconds: int) -> None:
+        """Silence passes although no audio arrives."""
+        self._unvoiced(milliseconds * LISTEN_RATE // 1000)
+
+    def learn_speaker(self, level_db: float) -> None:
+        """Take the mean level of a turn as the user's own."""
+        if self.speaker_db is None:
+            self.speaker_db = level_db
+        else:
+            self.speaker_db += SPEAKER_MEMORY * (level_db - self.speaker_db)
+
+    def _voiced(self, started: int) -> Sound:
+        if self._speaking:
+            self._silence = 0
+            self.speech_end = self.position
+            return Sound.SPEECH
+        self._rising.append(started)
+        if len(self._rising) < ONSET_WINDOWS:
+            return Sound.QUIET
+        self.onset = self._rising[0]
+        self._rising.clear()
+        self._speaking = True
+        self._silence = 0
+        self.speech_end = self.position
+        return Sound.ONSET
+
+    def _unvoiced(self, samples: int) -> Sound:
+        self._rising.clear()
+        self._silence += samples
+        if self._speaking:
+            if to_ms(self._silence) >= END_SILENCE_MS:
+                self._speaking = False
+            return Sound.PAUSE
+        return Sound.QUIET

@@ -1,0 +1,153 @@
+"""What was said, as heard, and the prompt made of it."""
+
+from dataclasses import dataclass, field
+
+from nur_server.conversation.actions import ModelMessage, ToolCallMessage
+from nur_server.conversation.events import Role
+from nur_server.conversation.tools import ToolJournal
+
+STILL_RUNNING = "This call is still running; its result is not known yet."
+CUT_OFF = "[I cut you off there and did not hear the rest.]"
+
+
+@dataclass(slots=True)
+class _UserSaid:
+    text: str
+
+
+@dataclass(slots=True)
+class _AgentSaid:
+    text: str
+    """The words heard."""
+    was_cut: bool
+    call_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Note:
+    role: Role
+    content: str
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A prompt under construction: user messages in a row become one, since some chat templates
+    refuse two."""
+
+    messages: list[ModelMessage] = field(default_factory=list)
+    owed_to_user: list[str] = field(default_factory=list)
+    """Remarks that go in front of the user's next words."""
+
+    def add_user(self, text: str) -> None:
+        text = " ".join([*self.owed_to_user, text])
+        self.owed_to_user.clear()
+        if self.messages and self.messages[-1].role is Role.USER:
+            text = f"{self.messages.pop().content}\n{text}"
+        self.messages.append(ModelMessage(Role.USER, text))
+
+
+class History:
+    """Everything said so far, in order. `prompt` shows it to a model."""
+
+    def __init__(self) -> None:
+        self._entries: list[_UserSaid | _AgentSaid | _Note] = []
+        self._asides: list[str] = []
+
+    def user_said(self, text: str) -> None:
+        for aside in self._asides:
+            text = f'[While you spoke I said "{aside}".] {text}'
+        self._asides.clear()
+        self._entries.append(_UserSaid(text))
+
+    def user_said_aside(self, text: str) -> None:
+        """Words that were no turn of their own: context for the user's next one."""
+        self._asides = [*self._asides[-2:], text]
+
+    def agent_said(self, text: str, *, was_cut: bool, call_ids: tuple[str, ...]) -> None:
+        """The words heard of a reply, and the tools it called. Neither: it leaves no trace."""
+        if text or call_ids:
+            self._entries.append(_AgentSaid(text, was_cut, call_ids))
+
+    def note(self, role: Role, content: str) -> None:
+        """Context from the client."""
+        if role is Role.USER:
+            self._entries.append(_UserSaid(content))
+        else:
+            self._entries.append(_Note(role, content))
+
+    @property
+    def last_agent_text(self) -> str:
+        """The agent's last words, if nobody has spoken since; else empty."""
+        for entry in reversed(self._entries):
+            if isinstance(entry, _AgentSaid) and entry.text:
+                return entry.text
+            if isinstance(entry, _UserSaid):
+                return ""
+        return ""
+
+    def prompt(
+        self,
+        system_prompt: str,
+        tools: ToolJournal,
+        *,
+        turns: int,
+        user_text: str | None = None,
+        instructions: str | None = None,
+    ) -> tuple[ModelMessage, ...]:
+        """The messages for a generation: the last `turns` user turns with all that belongs to them.
+
+        `user_text` is a turn that is not in the history yet; `instructions` are for this reply
+        alone. Every tool call is followed by exactly one result.
+        """
+        entries = [*self._entries]
+        if user_text is not None:
+            asides = "".join(f'[While you spoke I said "{aside}".] ' for aside in self._asides)
+            entries.append(_UserSaid(asides + user_text))
+        draft = _Draft()
+        notes = [e.content for e in entries if isinstance(e, _Note) and e.role is Role.SYSTEM]
+        system = "\n\n".join(part for part in (system_prompt, *notes, instructions) if part)
+        if system:
+            draft.messages.append(ModelMessage(Role.SYSTEM, system))
+        for entry in _last_turns(entries, turns):
+            _write(entry, draft, tools)
+        return tuple(draft.messages)
+
+
+def _last_turns(
+    entries: list[_UserSaid | _AgentSaid | _Note], turns: int
+) -> list[_UserSaid | _AgentSaid | _Note]:
+    """The entries from the start of the last `turns` user turns on."""
+    seen = 0
+    for index in range(len(entries) - 1, -1, -1):
+        if isinstance(entries[index], _UserSaid):
+            seen += 1
+            if seen == max(1, turns):
+                return entries[index:] if _has_earlier_user(entries, index) else entries
+    return entries
+
+
+def _has_earlier_user(entries: list[_UserSaid | _AgentSaid | _Note], index: int) -> bool:
+    return any(isinstance(entry, _UserSaid) for entry in entries[:index])
+
+
+def _write(entry: _UserSaid | _AgentSaid | _Note, draft: _Draft, tools: ToolJournal) -> None:
+    match entry:
+        case _UserSaid(text):
+            draft.add_user(text)
+        case _Note(Role.ASSISTANT, content):
+            draft.messages.append(ModelMessage(Role.ASSISTANT, content))
+        case _Note():
+            pass
+        case _AgentSaid(text, was_cut, call_ids):
+            calls = tuple(tools.message(call_id) for call_id in call_ids)
+            draft.messages.append(ModelMessage(Role.ASSISTANT, text, calls))
+            for call in calls:
+                draft.messages.append(_result(call, tools))
+            if was_cut:
+                draft.owed_to_user.append(CUT_OFF)
+
+
+def _result(call: ToolCallMessage, tools: ToolJournal) -> ModelMessage:
+    result = tools.result(call.call_id)
+    content = STILL_RUNNING if result is None else result
+    return ModelMessage(Role.TOOL, content, tool_call_id=call.call_id)

@@ -1,0 +1,440 @@
+"""The user's side: from scored windows and transcripts to turns, and to interruptions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from nur_server.conversation import interruption, turns
+from nur_server.conversation.actions import (
+    DropUtterance,
+    FinishUtterance,
+    MarkPause,
+    OpenUtterance,
+    ScoreTurn,
+)
+from nur_server.conversation.context import Context
+from nur_server.conversation.deadlines import Timer
+from nur_server.conversation.events import (
+    LISTEN_RATE,
+    SpeechScored,
+    TranscriptFailed,
+    TranscriptUpdated,
+    TurnScored,
+)
+from nur_server.conversation.hearing import Ear, Sound
+from nur_server.conversation.interruption import OverlapEvidence, Ruling
+from nur_server.conversation.listening import (
+    PAUSE_MS,
+    PRE_ROLL_MS,
+    TURN_MODEL_MS,
+    Stage,
+    UserTurn,
+)
+from nur_server.conversation.notices import (
+    ReplyStatus,
+    UserSpeechStarted,
+    UserSpeechStopped,
+    UserTranscript,
+)
+from nur_server.conversation.record import Speaker, Turn
+from nur_server.conversation.response import Response, ResponsePhase
+from nur_server.conversation.talker import Talker
+from nur_server.conversation.turns import TurnEvidence
+from nur_server.conversation.words import expects, is_vocal_tic, normalise
+
+STARVED_SECONDS = 0.3
+"""Without audio for so long, silence is counted by the clock instead."""
+STARVED_STEP_SECONDS = 0.1
+TRANSCRIPT_SECONDS = 3.0
+"""Longest wait for the final transcript of a finished turn."""
+OVERLAP_WORDS_MS = 2000
+"""Silence after an overlap from which what was understood so far has to do."""
+UNHEARD_THRESHOLD = 0.2
+"""Highest interruption threshold while nothing of the reply was heard: the user goes on."""
+FIRST_TURNS = 20
+"""Turns whose words are kept for telling who has answered a call."""
+CONTEXT_REASONS = ("backchannel", "aside", "too_brief")
+"""Why an overlap was let pass, where its words are worth remembering."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSoFar:
+    """What the far end has said since the conversation was opened."""
+
+    speech_ms: int
+    silence_ms: int
+    text: str
+    is_text_current: bool
+
+
+class Listener:
+    """Follows the user's speech.
+
+    `on_turn` is told of every turn with words, once they are known; `on_idle` when the user has
+    stopped speaking without anything to answer.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        talker: Talker,
+        on_turn: Callable[[UserTurn], None],
+        on_idle: Callable[[str | None], None],
+    ) -> None:
+        self._context = context
+        self._talker = talker
+        self._on_turn = on_turn
+        self._on_idle = on_idle
+        self._ear = Ear()
+        self._turn: UserTurn | None = None
+        self._finishing: UserTurn | None = None
+        self._speech_ms = 0
+        """Of the turns that are over."""
+        self._texts: list[str] = []
+        """Of the first turns that are over: who has answered is told by their words."""
+
+    @property
+    def is_user_speaking(self) -> bool:
+        """A turn is open: the user speaks, or pauses in it."""
+        return self._turn is not None
+
+    @property
+    def is_awaiting_words(self) -> bool:
+        """A turn has ended and its final transcript is awaited."""
+        return self._finishing is not None
+
+    @property
+    def speech_ended_at(self) -> float:
+        """Session time of the end of the user's last speech."""
+        return self._context.now - self._ear.silence_ms / 1000
+
+    def speech_so_far(self) -> SpeechSoFar:
+        """Everything said, turn by turn."""
+        turns = [turn for turn in (self._finishing, self._turn) if turn is not None]
+        return SpeechSoFar(
+            speech_ms=self._speech_ms + sum(turn.speech_ms for turn in turns),
+            silence_ms=self._ear.silence_ms,
+            text=" ".join([*self._texts, *(turn.text for turn in turns)]).strip(),
+            is_text_current=all(turn.is_text_current for turn in turns),
+        )
+
+    # Sound
+
+    def hear(self, score: SpeechScored, *, is_open: bool) -> None:
+        """Take a window. While the conversation is not `is_open`, it is only counted."""
+        before = self._ear.position
+        sound = self._ear.hear(score, self._context.config.turn_detection.vad_threshold)
+        if not is_open or (self._turn is None and sound is not Sound.ONSET):
+            return
+        turn = self._turn or self._open_turn()
+        turn.take(sound, score, max(0, score.position - before))
+        self._context.deadlines.set(Timer.STARVED, self._context.now + STARVED_SECONDS)
+        if sound in (Sound.ONSET, Sound.SPEECH):
+            self._talker.drop_speculation()
+        self._judge()
+
+    def starve(self) -> None:
+        """The client sends nothing (muted, or silence is not transmitted): time is silence."""
+        if self._turn is None:
+            return
+        self._ear.starve(round(STARVED_STEP_SECONDS * 1000))
+        self._context.deadlines.set(Timer.STARVED, self._context.now + STARVED_STEP_SECONDS)
+        self._judge()
+
+    def _open_turn(self) -> UserTurn:
+        context = self._context
+        start = max(0, self._ear.onset - PRE_ROLL_MS * LISTEN_RATE // 1000)
+        heard = self._ear.position - self._ear.onset
+        turn = UserTurn(
+            utterance_id=context.new_id("utt"),
+            item_id=context.new_id("msg"),
+            start=start,
+            began_at=max(0.0, context.now - heard / LISTEN_RATE),
+            stage=Stage.LISTENING,
+            speech_end=self._ear.position,
+            speech_samples=heard,
+            covers=start,
+        )
+        self._turn = turn
+        context.do(OpenUtterance(turn.utterance_id, start))
+        context.stop_silence_timers()
+        if self._talker.response is None:
+            self._announce(turn)
+        elif self._talker.can_be_interrupted():
+            turn.stage = Stage.OVERLAPPING
+            self._talker.make_way()
+        return turn
+
+    def give_floor(self) -> None:
+        """The agent has stopped speaking: whoever speaks has the floor."""
+        if self._turn is not None:
+            self._announce(self._turn)
+
+    def _announce(self, turn: UserTurn) -> None:
+        turn.stage = Stage.LISTENING
+        if not turn.is_announced:
+            turn.is_announced = True
+            self._context.notify(UserSpeechStarted())
+
+    # Judging
+
+    def _judge(self) -> None:
+        turn = self._turn
+        if turn is None:
+            return
+        if self._ear.silence_ms >= PAUSE_MS and not turn.is_pause_marked:
+            turn.is_pause_marked = True
+            turn.pause += 1
+            self._context.do(MarkPause(turn.utterance_id, self._ear.position))
+        if turn.stage is Stage.OVERLAPPING:
+            self._judge_overlap(turn)
+        elif turn.stage is Stage.LISTENING:
+            self._judge_turn(turn)
+
+    def _judge_turn(self, turn: UserTurn) -> None:
+        silence_ms = self._ear.silence_ms
+        if silence_ms < PAUSE_MS:
+            return
+        self._ask_turn_model(turn)
+        config = self._context.config
+        evidence = TurnEvidence(
+            text=turn.text,
+            is_text_current=turn.is_text_current,
+            turn_probability=turn.turn_probability,
+            expects=expects(self._context.history.last_agent_text),
+            language=config.language,
+            has_turn_model=config.has_turn_model,
+            confidence=turn.confidence,
+        )
+        verdict = turns.judge(evidence, config.turn_detection)
+        if silence_ms >= verdict.silence_ms:
+            self._end_turn(turn, verdict.reason)
+        elif verdict.is_confident:
+            self._speculate(turn)
+
+    def _ask_turn_model(self, turn: UserTurn) -> None:
+        is_time = self._ear.silence_ms >= TURN_MODEL_MS and not turn.is_turn_asked
+        if is_time and self._context.config.has_turn_model:
+            turn.is_turn_asked = True
+            end = self._ear.position
+            self._context.do(ScoreTurn(turn.utterance_id, turn.pause, turn.start, end))
+
+    def _speculate(self, turn: UserTurn) -> None:
+        """Have the reply made before the turn is certainly over."""
+        config = self._context.config
+        if not config.eager_replies or not config.speaks or not turn.text.strip():
+            return
+        if self._talker.is_busy or self._finishing or self._context.journal.running():
+            return
+        self._talker.speculate(turn.text, normalise(turn.text))
+
+    def _judge_overlap(self, turn: UserTurn) -> None:
+        response = self._talker.response
+        if response is None:
+            self._announce(turn)
+            return
+        detection = self._context.config.turn_detection
+        threshold = self._context.config.interruption_threshold
+        if response.first_audio_at is None:
+            threshold = min(threshold, UNHEARD_THRESHOLD)
+        evidence = self._overlap_evidence(turn, response)
+        verdict = interruption.judge(evidence, threshold, detection.interruption_delay_ms)
+        match verdict.ruling:
+            case Ruling.LISTEN:
+                pass
+            case Ruling.DISREGARD:
+                self._speak_on(response)
+            case Ruling.HOLD:
+                self._talker.hold()
+            case Ruling.YIELD:
+                self._yield(turn, verdict.reason, evidence)
+            case Ruling.CARRY_ON:
+                self._let_pass(turn, verdict.reason)
+            case _:
+                assert_never(verdict.ruling)
+
+    def _speak_on(self, response: Response) -> None:
+        """Undo a hold while the user still speaks; the overlap is not over."""
+        if response.phase is ResponsePhase.HELD and response.first_audio_at is not None:
+            self._talker.play_on()
+            self._talker.make_way()
+
+    def _overlap_evidence(self, turn: UserTurn, response: Response) -> OverlapEvidence:
+        return OverlapEvidence(
+            speech_ms=turn.speech_ms,
+            silence_ms=self._ear.silence_ms,
+            text=turn.text,
+            is_text_current=turn.is_text_current or self._ear.silence_ms >= OVERLAP_WORDS_MS,
+            level_db=turn.level_db,
+            speaker_db=self._ear.speaker_db,
+            agent_words=f"{self._context.history.last_agent_text} {response.full_text}",
+            language=self._context.config.language,
+            text_ms=turn.text_ms,
+        )
+
+    def _yield(self, turn: UserTurn, reason: str, evidence: OverlapEvidence) -> None:
+        """The user interrupts: they have the floor."""
+        self._announce(turn)
+        if turn.text:
+            self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=False))
+        figures = {
+            "speech_ms": evidence.speech_ms,
+            "level_db": round(evidence.level_db, 1),
+            "words": len(normalise(evidence.text).split()),
+        }
+        self._talker.cut(ReplyStatus.INTERRUPTED, reason, figures)
+
+    def _let_pass(self, turn: UserTurn, reason: str) -> None:
+        """No interruption: the agent speaks on, and what was said is kept as context."""
+        turn.end_reason = reason
+        self._drop(turn)
+        if turn.text.strip() and reason in CONTEXT_REASONS:
+            self._record(turn, reason, {"speech_ms": turn.speech_ms})
+            self._context.history.user_said_aside(turn.text)
+        self._talker.play_on()
+
+    # Words
+
+    def understand(self, event: TranscriptUpdated) -> None:
+        """Take a hypothesis."""
+        turn = self._turn_of(event.utterance_id)
+        if turn is None:
+            return
+        changed = turn.understand(event)
+        if turn.stage is Stage.FINISHING:
+            if turn.is_final:
+                self._finish(turn)
+            return
+        if changed and turn.is_announced and turn.text:
+            self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=False))
+        self._judge()
+
+    def lose_transcript(self, event: TranscriptFailed) -> None:
+        """The recogniser gave up: what was understood so far has to do."""
+        turn = self._turn_of(event.utterance_id)
+        if turn is None:
+            return
+        turn.failure = event.code
+        turn.is_final = True
+        if turn.stage is Stage.FINISHING:
+            self._finish(turn)
+
+    def take_turn_score(self, event: TurnScored) -> None:
+        turn = self._turn_of(event.utterance_id)
+        if turn is not None and turn.is_turn_asked and event.pause == turn.pause:
+            turn.turn_probability = event.probability
+            self._judge()
+
+    def give_up_words(self) -> None:
+        """The final transcript is overdue: what was understood so far has to do."""
+        turn = self._finishing
+        if turn is not None:
+            turn.failure = turn.failure or "transcript_timeout"
+            self._context.do(DropUtterance(turn.utterance_id))
+            self._finish(turn)
+
+    def _turn_of(self, utterance_id: str) -> UserTurn | None:
+        for turn in (self._turn, self._finishing):
+            if turn is not None and turn.utterance_id == utterance_id:
+                return turn
+        return None
+
+    def take_keys(self, digits: str) -> None:
+        """The user has said something with the keypad: a turn without audio."""
+        turn = UserTurn(
+            utterance_id=self._context.new_id("utt"),
+            item_id=self._context.new_id("msg"),
+            start=self._ear.position,
+            began_at=self._context.now,
+            stage=Stage.FINISHING,
+            speech_end=self._ear.position,
+            text=f"[pressed {digits}]",
+            is_final=True,
+            end_reason="keys",
+        )
+        self._commit(turn)
+
+    # The end of a turn
+
+    def _end_turn(self, turn: UserTurn, reason: str) -> None:
+        turn.end_reason = reason
+        if turn.is_text_current:
+            self._drop(turn)
+            self._commit(turn)
+            return
+        self._turn = None
+        self._context.deadlines.clear(Timer.STARVED)
+        turn.stage = Stage.FINISHING
+        self.give_up_words()
+        self._finishing = turn
+        self._context.do(FinishUtterance(turn.utterance_id, self._ear.position))
+        self._context.deadlines.set(Timer.TRANSCRIPT, self._context.now + TRANSCRIPT_SECONDS)
+
+    def _drop(self, turn: UserTurn) -> None:
+        self._turn = None
+        self._context.deadlines.clear(Timer.STARVED)
+        self._context.do(DropUtterance(turn.utterance_id))
+
+    def _finish(self, turn: UserTurn) -> None:
+        self._finishing = None
+        self._context.deadlines.clear(Timer.TRANSCRIPT)
+        self._commit(turn)
+
+    def _commit(self, turn: UserTurn) -> None:
+        """The user's turn is over and its words are known."""
+        self._speech_ms += turn.speech_ms
+        if len(self._texts) < FIRST_TURNS:
+            self._texts.append(turn.text)
+        evidence: dict[str, Any] = {
+            "silence_ms": self._ear.silence_ms,
+            "speech_ms": turn.speech_ms,
+            "turn_probability": turn.turn_probability,
+        }
+        if turn.is_announced:
+            self._context.notify(UserSpeechStopped(turn.end_reason, evidence))
+        if not turn.text.strip() or is_vocal_tic(turn.text):
+            self._talker.drop_speculation()
+            self._on_idle(turn.failure)
+            return
+        self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=True))
+        self._ear.learn_speaker(turn.level_db)
+        self._record(turn, "speech", evidence)
+        self._context.history.user_said(turn.text)
+        self._on_turn(turn)
+
+    def _record(self, turn: UserTurn, trigger: str, evidence: dict[str, Any]) -> None:
+        context = self._context
+        started_ms = round(turn.began_at * 1000)
+        context.commit(
+            Turn(
+                index=context.next_index,
+                item_id=turn.item_id,
+                speaker=Speaker.USER,
+                text=turn.text,
+                started_ms=started_ms,
+                ended_ms=max(started_ms, context.now_ms - self._ear.silence_ms),
+                trigger=trigger,
+                end_reason=turn.end_reason,
+                evidence=evidence,
+                confidence=turn.confidence,
+            )
+        )
+
+    def stop(self, reason: str) -> bool:
+        """Nobody listens any more. Whether something was said that has no answer yet."""
+        has_words = False
+        for turn in (self._finishing, self._turn):
+            if turn is not None:
+                self._context.do(DropUtterance(turn.utterance_id))
+                turn.end_reason = reason
+                if turn.is_announced:
+                    self._context.notify(UserSpeechStopped(reason))
+                if turn.text.strip():
+                    has_words = True
+                    self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=True))
+                    self._record(turn, "speech", {})
+                    self._context.history.user_said(turn.text)
+        self._turn = self._finishing = None
+        self._context.deadlines.clear(Timer.STARVED)
+        self._context.deadlines.clear(Timer.TRANSCRIPT)
+        return has_words

@@ -1,0 +1,112 @@
+"""One stretch of the user's talking, from its onset until it is judged."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import log10
+
+from nur_server.conversation.events import LISTEN_RATE, SpeechScored, TranscriptUpdated
+from nur_server.conversation.hearing import Sound, to_ms
+
+PRE_ROLL_MS = 300
+"""Audio taken from before the onset: soft consonants come before the detector is sure."""
+PAUSE_MS = 128
+"""Silence after which a hypothesis is asked for."""
+TURN_MODEL_MS = 192
+"""Silence after which the turn model is asked."""
+COVER_SLACK = LISTEN_RATE // 20
+"""A hypothesis that ends this close before the last speech window covers it."""
+
+UNDERSTOOD = 0.6
+"""Confidence of a hypothesis from which its words stay, though a later one may have none: noise at
+the end of a word makes a recogniser give up on all of it."""
+
+
+class Stage(Enum):
+    OVERLAPPING = auto()
+    """It began while the agent was speaking, or about to, and is judged by `interruption`."""
+    LISTENING = auto()
+    """The user has the floor; its end is judged by `turns`."""
+    FINISHING = auto()
+    """It has ended; the final transcript is awaited."""
+
+
+@dataclass(slots=True)
+class UserTurn:
+    """What is known about it. Positions are samples at 16 kHz since the session began."""
+
+    utterance_id: str
+    item_id: str
+    start: int
+    """Of its audio, pre-roll included."""
+    began_at: float
+    """Session time of the onset."""
+    stage: Stage
+    speech_end: int
+    """Where its last speech window ended."""
+    speech_samples: int = 0
+    text: str = ""
+    covers: int = 0
+    """Position up to which `text` accounts for the audio."""
+    confidence: float | None = None
+    is_final: bool = False
+    failure: str | None = None
+    """Why the recogniser gave up on it."""
+    is_announced: bool = False
+    """The client was told that the user speaks."""
+    text_speech_samples: int = 0
+    """Speech that `text` accounts for."""
+    pause: int = 0
+    """Pauses so far; while the user is silent, the number of the present one."""
+    is_pause_marked: bool = False
+    is_turn_asked: bool = False
+    turn_probability: float | None = None
+    end_reason: str = ""
+    _power: float = 0.0
+    """Of all its speech windows together; 1 is full scale."""
+    _windows: int = 0
+
+    @property
+    def speech_ms(self) -> int:
+        return to_ms(self.speech_samples)
+
+    @property
+    def text_ms(self) -> int:
+        """Speech the hypothesis covers, a stretch of silence behind it left out."""
+        return to_ms(self.text_speech_samples)
+
+    @property
+    def level_db(self) -> float:
+        """RMS level of its speech windows together, dBFS: the loud ones count most, so that a
+        voice in a noisy or echoing room is not taken for a louder one."""
+        return 10 * log10(self._power / self._windows) if self._windows else -96.0
+
+    @property
+    def is_text_current(self) -> bool:
+        """Whether the hypothesis accounts for the last word spoken."""
+        return self.is_final or self.covers >= self.speech_end - COVER_SLACK
+
+    def take(self, sound: Sound, score: SpeechScored, window: int) -> None:
+        """Add a window of `window` samples."""
+        if sound in (Sound.ONSET, Sound.SPEECH):
+            self.speech_samples += window
+            self.speech_end = score.position
+            self._power += 10 ** (score.level_db / 10)
+            self._windows += 1
+            self.is_pause_marked = False
+            self.is_turn_asked = False
+            self.turn_probability = None
+
+    def understand(self, event: TranscriptUpdated) -> bool:
+        """Take a hypothesis. Whether its text differs from the one before.
+
+        One without words does not take back words that were well understood.
+        """
+        understood = self.confidence is not None and self.confidence >= UNDERSTOOD
+        changed = event.text != self.text and (bool(event.text.strip()) or not understood)
+        self.covers = max(self.covers, event.covers)
+        uncovered = max(0, self.speech_end - self.covers)
+        self.text_speech_samples = max(0, self.speech_samples - uncovered)
+        self.is_final = event.is_final
+        if changed or event.text == self.text:
+            self.text, self.confidence = event.text, event.confidence
+        return changed

@@ -1,0 +1,127 @@
+"""What a client is told. A wire dialect turns each into its own message."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from nur_server.conversation.events import EndedReason
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeechStarted:
+    """The user has begun a turn; during the agent's speech: the decision to yield."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeechStopped:
+    """The user's turn is over. `reason` and `evidence` say why it was judged so."""
+
+    reason: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UserTranscript:
+    """The user's words: the whole text so far, or the final one."""
+
+    item_id: str
+    text: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """The agent begins a reply."""
+
+    reply_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTranscriptDelta:
+    """Words of a reply as they are played. Times count from the start of the reply's audio."""
+
+    reply_id: str
+    item_id: str
+    delta: str
+    start_ms: int | None
+    end_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTranscript:
+    """What was heard of a reply, once it is over."""
+
+    reply_id: str
+    item_id: str
+    text: str
+    interrupted: bool
+
+
+class ReplyStatus(StrEnum):
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDone:
+    """The reply is over. `reason` and `evidence` say why where it was interrupted."""
+
+    reply_id: str
+    status: ReplyStatus
+    reason: str | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyError:
+    """A model or synthesiser failed during a reply; the session lives on."""
+
+    reply_id: str
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRequested:
+    """The agent calls a tool. For `runner` client, the client answers with its result."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    runner: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """Who has answered an outbound call."""
+
+    answerer: str
+    """`human`, `voicemail`, `ivr`, `mailbox_full` or `uncertain`."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The session is over."""
+
+    reason: EndedReason
+    duration_seconds: float
+
+
+Notice = (
+    UserSpeechStarted
+    | UserSpeechStopped
+    | UserTranscript
+    | ReplyStarted
+    | AgentTranscriptDelta
+    | AgentTranscript
+    | ReplyDone
+    | ReplyError
+    | ToolCallRequested
+    | CallAnswered
+    | SessionEnded
+)

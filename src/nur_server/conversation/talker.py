@@ -1,0 +1,471 @@
+"""The agent's side: at most one response at a time, from the question to the last word heard."""
+
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from nur_server.conversation.actions import (
+    FinishSpeech,
+    Flush,
+    Generate,
+    HoldPlayout,
+    Release,
+    ResumePlayout,
+    SetVolume,
+    Speak,
+    StopGenerating,
+)
+from nur_server.conversation.calls import ToolCalls
+from nur_server.conversation.context import Context
+from nur_server.conversation.deadlines import Timer
+from nur_server.conversation.events import (
+    ClauseSynthesised,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutProgressed,
+    ReplyFailed,
+    ReplyFinished,
+    ReplyText,
+    ReplyToolCall,
+    SpeechFailed,
+)
+from nur_server.conversation.notices import (
+    AgentTranscript,
+    AgentTranscriptDelta,
+    ReplyDone,
+    ReplyError,
+    ReplyStarted,
+    ReplyStatus,
+)
+from nur_server.conversation.record import Speaker, Turn
+from nur_server.conversation.response import (
+    Clause,
+    HeardWord,
+    PendingCall,
+    Response,
+    ResponsePhase,
+    Trigger,
+)
+
+DUCKED_GAIN = 0.35
+STALLED_SECONDS = 15.0
+"""Longest wait for audio while the model or the synthesiser still works."""
+PLAYOUT_STALLED_SECONDS = 3.0
+"""Longest wait for audio that is already made."""
+MAX_TOOL_ROUNDS = 8
+"""Generations in a row that answer to tool results: a model that never stops calling. The last of
+them is offered no tools; one that calls all the same gets no further answer."""
+
+
+class Talker:
+    """Makes responses and follows them to their end. `on_done` is told when one is over."""
+
+    def __init__(self, context: Context, calls: ToolCalls, on_done: Callable[[], None]) -> None:
+        self._context = context
+        self._calls = calls
+        self._on_done = on_done
+        self._response: Response | None = None
+        self._tool_rounds = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """A response is being made or played, be it unheard so far."""
+        return self._response is not None
+
+    @property
+    def response(self) -> Response | None:
+        """The response that may be heard: neither a speculation nor one that was cut."""
+        response = self._response
+        if response is None or response.phase in _UNHEARD:
+            return None
+        return response
+
+    @property
+    def speculation(self) -> Response | None:
+        """The response made on a likely end of turn."""
+        response = self._response
+        if response is not None and response.phase is ResponsePhase.SPECULATIVE:
+            return response
+        return None
+
+    # Beginning a response
+
+    def reply(self, trigger: Trigger, instructions: str | None, answers: float | None) -> None:
+        """Ask the model for a reply. `answers`: when the speech it answers ended."""
+        if trigger is Trigger.TOOL_RESULT:
+            self._tool_rounds += 1
+            if self._tool_rounds > MAX_TOOL_ROUNDS:
+                self._report_tools()
+                self.say(trigger, self._context.config.apology, "too_many_tool_calls")
+                return
+        elif trigger is Trigger.USER_SPEECH:
+            self._tool_rounds = 0
+        response = self._begin(trigger, ResponsePhase.THINKING, answers)
+        response.instructions = instructions
+        self._context.notify(ReplyStarted(response.id, response.item_id))
+        self._generate(response)
+        self._context.do(Release(response.id))
+        self._watch(response)
+
+    def say(self, trigger: Trigger, text: str, error_code: str | None = None) -> None:
+        """Speak words of our own, without a model."""
+        response = self._begin(trigger, ResponsePhase.THINKING, None)
+        response.is_generating = False
+        response.error_code = error_code
+        self._context.notify(ReplyStarted(response.id, response.item_id))
+        self._speak(response, response.say(text))
+        self._context.do(Release(response.id))
+        self._finish_speech(response)
+
+    def speculate(self, user_text: str, normal_text: str) -> None:
+        """Start the reply to a turn that is likely over; nothing of it is heard before `confirm`.
+
+        `normal_text` is what the final transcript will be compared with.
+        """
+        self._tool_rounds = 0
+        response = self._begin(Trigger.USER_SPEECH, ResponsePhase.SPECULATIVE, None)
+        response.provisional_text = normal_text
+        self._generate(response, user_text)
+
+    def confirm(self, normal_text: str, answers: float) -> bool:
+        """The turn is over: if a reply was made for these very words, it may now be heard.
+
+        False, and the reply is thrown away, when there is none that fits.
+        """
+        response = self.speculation
+        if response is None:
+            return False
+        if response.is_broken or response.provisional_text != normal_text:
+            self.drop_speculation()
+            return False
+        response.phase = ResponsePhase.THINKING
+        response.answers_speech_end = answers
+        self._report_tools()
+        self._context.notify(ReplyStarted(response.id, response.item_id))
+        self._context.do(Release(response.id))
+        self._watch(response)
+        held, response.held_calls = response.held_calls, []
+        for call in held:
+            self._call_tool(response, call)
+        if not response.is_generating:
+            self._finish_answer(response)
+        return True
+
+    def drop_speculation(self) -> None:
+        """The user goes on: the reply is thrown away unheard."""
+        response = self.speculation
+        if response is not None:
+            response.phase = ResponsePhase.OVER
+            self._response = None
+            self._context.do(Flush(response.id))
+
+    def _begin(self, trigger: Trigger, phase: ResponsePhase, answers: float | None) -> Response:
+        context = self._context
+        response = Response(
+            id=context.new_id("resp"),
+            item_id=context.new_id("msg"),
+            trigger=trigger,
+            phase=phase,
+            created_at=context.now,
+            language=context.config.language,
+            answers_speech_end=answers,
+        )
+        self._response = response
+        context.stop_silence_timers()
+        return response
+
+    def _generate(self, response: Response, user_text: str | None = None) -> None:
+        context = self._context
+        if response.phase is not ResponsePhase.SPECULATIVE:
+            self._report_tools()
+        messages = context.history.prompt(
+            context.config.system_prompt,
+            context.journal,
+            turns=context.config.context_window,
+            user_text=user_text,
+            instructions=response.instructions,
+        )
+        tools = context.config.tools if self._tool_rounds < MAX_TOOL_ROUNDS else ()
+        context.do(Generate(response.id, messages, tools))
+
+    def _report_tools(self) -> None:
+        for call in self._context.journal.unreported():
+            call.is_reported = True
+
+    # What the model says
+
+    def take_reply(self, event: ReplyText | ReplyToolCall | ReplyFinished | ReplyFailed) -> None:
+        """Take a piece of the model's answer."""
+        response = self._response
+        if response is None or response.id != event.response_id or not response.is_generating:
+            return
+        if response.phase is ResponsePhase.STOPPING:
+            return
+        match event:
+            case ReplyText():
+                self._speak(response, response.write(event.text))
+                if response.is_too_long:
+                    response.error_code = "reply_too_long"
+                    self._context.do(StopGenerating(response.id))
+                    self._end_answer(response)
+            case ReplyToolCall(_, _, call_id, name, arguments):
+                call = PendingCall(call_id, name, arguments)
+                if response.phase is ResponsePhase.SPECULATIVE:
+                    response.held_calls.append(call)
+                else:
+                    self._call_tool(response, call)
+            case ReplyFinished():
+                self._end_answer(response)
+            case ReplyFailed():
+                self._fail_answer(response, event)
+            case _:
+                assert_never(event)
+
+    def _call_tool(self, response: Response, call: PendingCall) -> None:
+        call_id = self._calls.call(response.id, call.call_id, call.name, call.arguments)
+        response.call_ids.append(call_id)
+
+    def _speak(self, response: Response, clauses: list[tuple[int, Clause]]) -> None:
+        speaks = self._context.config.speaks
+        for number, clause in clauses:
+            if speaks:
+                self._context.do(Speak(response.id, number, clause.spoken.spoken))
+            else:
+                response.synthesised(number, clause.length_ms, ())
+        if clauses and not speaks:
+            response.phase = ResponsePhase.SPEAKING
+            self._tell_words(response, response.play_all())
+
+    def _end_answer(self, response: Response) -> None:
+        self._speak(response, response.finish_writing())
+        if response.phase is not ResponsePhase.SPECULATIVE:
+            self._finish_answer(response)
+
+    def _finish_answer(self, response: Response) -> None:
+        """The model has finished and the reply may be heard."""
+        if not response.clauses and not response.call_ids and response.error_code is None:
+            if not response.retried:
+                response.retried = True
+                response.is_generating = True
+                self._generate(response)
+                return
+            response.error_code = "empty_reply"
+            self._tell_error(response, "The model answered nothing twice.")
+            self._speak(response, response.say(self._context.config.apology))
+        self._finish_speech(response)
+
+    def _fail_answer(self, response: Response, event: ReplyFailed) -> None:
+        response.abandon_writing()
+        if response.phase is ResponsePhase.SPECULATIVE:
+            response.is_broken = True
+            return
+        response.error_code = event.code
+        self._tell_error(response, event.message, retryable=event.retryable)
+        self._speak(response, response.say(self._context.config.apology))
+        self._finish_speech(response)
+
+    def _finish_speech(self, response: Response) -> None:
+        response.speech_finished = True
+        self._context.do(FinishSpeech(response.id))
+        if not response.clauses or not self._context.config.speaks:
+            self._finish(response, ReplyStatus.COMPLETED)
+        else:
+            self._watch(response)
+
+    # What is made of it and played
+
+    def take_speech(self, event: ClauseSynthesised | SpeechFailed) -> None:
+        """Take the synthesiser's report on a clause."""
+        response = self._response
+        if response is None or response.id != event.response_id:
+            return
+        if isinstance(event, ClauseSynthesised):
+            response.synthesised(event.clause, event.duration_ms, event.words)
+        elif response.phase is ResponsePhase.SPECULATIVE:
+            response.is_broken = True
+        elif response.phase is not ResponsePhase.STOPPING:
+            response.error_code = event.code
+            self._tell_error(response, event.message)
+            self.cut(ReplyStatus.FAILED, "speech_failed")
+
+    def take_playout(self, event: PlayoutProgressed | PlayoutDrained | PlayoutFlushed) -> None:
+        """Take a report on what was played."""
+        response = self._response
+        if response is None or response.id != event.response_id:
+            return
+        is_stopping = response.phase is ResponsePhase.STOPPING
+        match event:
+            case PlayoutProgressed():
+                self._progress(response, event.played_ms)
+            case PlayoutDrained():
+                if response.speech_finished and not is_stopping:
+                    self._progress(response, event.played_ms)
+                    self._tell_words(response, response.play_all())
+                    self._finish(response, ReplyStatus.COMPLETED)
+            case PlayoutFlushed():
+                if is_stopping:
+                    self._tell_words(response, response.play(event.played_ms))
+                    self._finish(response, response.cut_status)
+            case _:
+                assert_never(event)
+
+    def _progress(self, response: Response, played_ms: int) -> None:
+        if response.phase in _UNHEARD:
+            return
+        if response.first_audio_at is None and played_ms > 0:
+            response.first_audio_at = self._context.now
+            if response.phase is ResponsePhase.THINKING:
+                response.phase = ResponsePhase.SPEAKING
+        self._tell_words(response, response.play(played_ms))
+        self._watch(response)
+
+    def _tell_words(self, response: Response, words: list[HeardWord]) -> None:
+        if not words:
+            return
+        speaks = self._context.config.speaks
+        self._context.notify(
+            AgentTranscriptDelta(
+                response.id,
+                response.item_id,
+                "".join(word.text for word in words),
+                words[0].start_ms if speaks else None,
+                words[-1].end_ms if speaks else None,
+            )
+        )
+
+    def _tell_error(self, response: Response, message: str, *, retryable: bool = True) -> None:
+        code = response.error_code or "internal_error"
+        self._context.notify(ReplyError(response.id, code, message, retryable))
+
+    # While the user speaks too
+
+    def can_be_interrupted(self) -> bool:
+        """Whether the user's speech may stop the response that is playing."""
+        response = self.response
+        config = self._context.config
+        return (
+            response is not None
+            and config.turn_detection.interrupt_response
+            and config.interruption_threshold < 1.0
+            and response.trigger.value not in config.turn_detection.uninterruptible_turns
+        )
+
+    def make_way(self) -> None:
+        """An overlap begins: play quietly while it is judged, or do not begin to speak."""
+        response = self.response
+        if response is None:
+            return
+        if response.phase is ResponsePhase.THINKING:
+            self.hold()
+        elif response.phase is ResponsePhase.SPEAKING:
+            response.phase = ResponsePhase.DUCKED
+            self._context.do(SetVolume(response.id, DUCKED_GAIN))
+
+    def hold(self) -> None:
+        """Stop playing and keep the place."""
+        response = self.response
+        if response is not None and response.phase is not ResponsePhase.HELD:
+            response.phase = ResponsePhase.HELD
+            self._context.deadlines.clear(Timer.STALLED)
+            self._context.do(HoldPlayout(response.id))
+
+    def play_on(self) -> None:
+        """Undo `make_way` and `hold`."""
+        response = self.response
+        if response is None:
+            return
+        if response.phase not in (ResponsePhase.HELD, ResponsePhase.DUCKED):
+            return
+        self._context.do(SetVolume(response.id, 1.0))
+        if response.phase is ResponsePhase.HELD:
+            self._context.do(ResumePlayout(response.id))
+        was_heard = response.first_audio_at is not None
+        response.phase = ResponsePhase.SPEAKING if was_heard else ResponsePhase.THINKING
+        self._watch(response)
+
+    def cut(self, status: ReplyStatus, reason: str, evidence: dict[str, Any] | None = None) -> None:
+        """Stop the response for good. What was heard is known when `PlayoutFlushed` comes."""
+        response = self.response
+        if response is None:
+            return
+        response.phase = ResponsePhase.STOPPING
+        response.cut_reason = reason
+        response.cut_status = status
+        response.cut_evidence = evidence or {}
+        due = self._context.now + PLAYOUT_STALLED_SECONDS
+        self._context.deadlines.set(Timer.STALLED, due)
+        self._context.do(Flush(response.id))
+
+    # Healing and ending
+
+    def _watch(self, response: Response) -> None:
+        """Expect audio within a while."""
+        context = self._context
+        if response.phase is ResponsePhase.HELD or not context.is_connected:
+            context.deadlines.clear(Timer.STALLED)
+            return
+        made = response.speech_finished and all(
+            clause.duration_ms is not None for clause in response.clauses
+        )
+        seconds = PLAYOUT_STALLED_SECONDS if made else STALLED_SECONDS
+        context.deadlines.set(Timer.STALLED, context.now + seconds)
+
+    def heal(self) -> None:
+        """A response should be audible and is not: end it rather than stay "speaking"."""
+        response = self._response
+        if response is None:
+            return
+        if response.phase is ResponsePhase.STOPPING:
+            self._finish(response, response.cut_status)
+            return
+        response.error_code = response.error_code or "playout_stalled"
+        self._tell_error(response, "No audio was played in time.")
+        self.cut(ReplyStatus.FAILED, "stalled")
+
+    def _finish(self, response: Response, status: ReplyStatus) -> None:
+        context = self._context
+        was_cut = status is not ReplyStatus.COMPLETED
+        response.phase = ResponsePhase.OVER
+        self._response = None
+        context.deadlines.clear(Timer.STALLED)
+        text = response.heard_text
+        if text:
+            context.notify(
+                AgentTranscript(response.id, response.item_id, text, interrupted=was_cut)
+            )
+        context.notify(
+            ReplyDone(response.id, status, response.cut_reason or None, response.cut_evidence)
+        )
+        context.history.agent_said(text, was_cut=was_cut, call_ids=tuple(response.call_ids))
+        if text or response.call_ids or response.error_code:
+            self._record(response, text, was_cut)
+        self._on_done()
+
+    def _record(self, response: Response, text: str, was_cut: bool) -> None:
+        context = self._context
+        first = response.first_audio_at
+        started_ms = round((response.created_at if first is None else first) * 1000)
+        latency_ms = None
+        if first is not None and response.answers_speech_end is not None:
+            latency_ms = max(0, round((first - response.answers_speech_end) * 1000))
+        turn = Turn(
+            index=context.next_index,
+            item_id=response.item_id,
+            speaker=Speaker.AGENT,
+            text=text,
+            started_ms=started_ms,
+            ended_ms=max(started_ms, context.now_ms),
+            trigger=response.trigger.value,
+            interrupted_at_ms=context.now_ms if was_cut else None,
+            unheard=response.unheard_text if was_cut else "",
+            end_reason=response.cut_reason or "completed",
+            evidence=dict(response.cut_evidence),
+            latency_ms=latency_ms,
+            tool_calls=context.journal.records(response.call_ids),
+            error_code=response.error_code,
+        )
+        if response.call_ids:
+            self._calls.remember(response.id, turn)
+        context.commit(turn)
+
+
+_UNHEARD = frozenset({ResponsePhase.SPECULATIVE, ResponsePhase.STOPPING, ResponsePhase.OVER})

@@ -1,0 +1,181 @@
+"""The journal of tool calls: each runs at most once and has exactly one result."""
+
+import json
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from nur_server.conversation.actions import ToolCallMessage
+from nur_server.conversation.config import ExecutionMode, ToolSpec
+from nur_server.conversation.record import ToolRecord, ToolStatus
+
+MAX_RESULT_CHARACTERS = 16_000
+_SANE_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}\Z")
+
+
+class RefusedCall(Exception):
+    """The model's call cannot run. The message tells the model what is wrong."""
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A call and what became of it."""
+
+    record: ToolRecord
+    response_id: str
+    tool: ToolSpec | None
+    """None: the model named a tool that does not exist."""
+    is_reported: bool = False
+    """A reply was generated after its result came."""
+
+    @property
+    def is_running(self) -> bool:
+        return self.record.status is ToolStatus.RUNNING
+
+    @property
+    def holds(self) -> bool:
+        """The agent stays silent until it is answered."""
+        return (
+            self.is_running
+            and self.tool is not None
+            and self.tool.execution_mode is ExecutionMode.HOLD
+        )
+
+
+class ToolJournal:
+    """All tool calls of a conversation."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, ToolCall] = {}
+
+    def open(
+        self,
+        wanted_id: str,
+        response_id: str,
+        name: str,
+        arguments: str,
+        tool: ToolSpec | None,
+        called_ms: int,
+    ) -> ToolCall:
+        """Enter a call. Its id is the model's own, where that is usable and new."""
+        call_id = wanted_id
+        if not _SANE_ID.match(call_id) or call_id in self._calls:
+            call_id = f"call_{response_id.removeprefix('resp_')}_{len(self._calls)}"
+        record = ToolRecord(call_id, name, arguments, ToolStatus.RUNNING, None, called_ms, None)
+        call = ToolCall(record, response_id, tool)
+        self._calls[call_id] = call
+        return call
+
+    def close(self, call_id: str, status: ToolStatus, result: str, at_ms: int) -> ToolCall | None:
+        """Enter a call's one result. None when there is no such call, or it has a result."""
+        call = self._calls.get(call_id)
+        if call is None or not call.is_running:
+            return None
+        if len(result) > MAX_RESULT_CHARACTERS:
+            result = result[:MAX_RESULT_CHARACTERS] + " … (cut: the result was longer)"
+        call.record = replace(call.record, status=status, result=result, answered_ms=at_ms)
+        return call
+
+    def get(self, call_id: str) -> ToolCall | None:
+        return self._calls.get(call_id)
+
+    def running(self) -> list[ToolCall]:
+        return [call for call in self._calls.values() if call.is_running]
+
+    def unreported(self) -> list[ToolCall]:
+        """Calls whose result no reply has taken up yet."""
+        return [c for c in self._calls.values() if not c.is_running and not c.is_reported]
+
+    def is_repeat(self, call: ToolCall) -> bool:
+        """Whether the same response has already made the same call."""
+        return any(
+            other is not call
+            and other.response_id == call.response_id
+            and other.record.name == call.record.name
+            and _same_json(other.record.arguments, call.record.arguments)
+            for other in self._calls.values()
+        )
+
+    def records(self, call_ids: list[str]) -> tuple[ToolRecord, ...]:
+        return tuple(self._calls[call_id].record for call_id in call_ids)
+
+    def message(self, call_id: str) -> ToolCallMessage:
+        record = self._calls[call_id].record
+        return ToolCallMessage(call_id, record.name, record.arguments)
+
+    def result(self, call_id: str) -> str | None:
+        """What the model is told, with the tool's own instructions. None while it runs."""
+        call = self._calls[call_id]
+        result = call.record.result
+        if result is None or call.tool is None:
+            return result
+        succeeded = call.record.status is ToolStatus.SUCCEEDED
+        advice = call.tool.success_instructions if succeeded else call.tool.error_instructions
+        return f"{result}\n\n{advice}" if advice else result
+
+
+def check_arguments(tool: ToolSpec | None, name: str, arguments: str) -> dict[str, Any]:
+    """The arguments as an object, checked against the tool's schema.
+
+    Raises `RefusedCall` for an unknown tool, text that is no JSON object, or a value against the
+    schema (`pattern` must match in full).
+    """
+    if tool is None:
+        raise RefusedCall(f"There is no tool called {name!r}. Use only the tools you were given.")
+    try:
+        value = json.loads(
+            arguments or "{}", parse_int=_whole, parse_float=_finite, parse_constant=_finite
+        )
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise RefusedCall(f"The arguments are not valid JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise RefusedCall(f"The arguments must be a JSON object, not {type(value).__name__}.")
+    problem = next(iter(_problems(tool, value)), None)
+    if problem is not None:
+        raise RefusedCall(problem)
+    return value
+
+
+def _whole(digits: str) -> int:
+    """A number that every JSON reader on the way to the tool can hold."""
+    value = int(digits)
+    if abs(value) >= 2**63:
+        raise ValueError(f"{digits[:24]} has too many digits")
+    return value
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:24]} is not a finite number")
+    return value
+
+
+def _problems(tool: ToolSpec, value: dict[str, Any]) -> list[str]:
+    validator = Draft202012Validator(
+        tool.parameters, format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    problems = [_say(error) for error in validator.iter_errors(value)]
+    for name, schema in tool.parameters.get("properties", {}).items():
+        pattern = schema.get("pattern") if isinstance(schema, dict) else None
+        given = value.get(name)
+        if pattern and isinstance(given, str) and not re.fullmatch(pattern, given):
+            problems.append(f"{name}: {given!r} does not match {pattern!r} in full.")
+    return problems
+
+
+def _say(error: ValidationError) -> str:
+    where = ".".join(str(part) for part in error.absolute_path) or "arguments"
+    return f"{where}: {error.message}."
+
+
+def _same_json(one: str, other: str) -> bool:
+    try:
+        return bool(json.loads(one or "{}") == json.loads(other or "{}"))
+    except (ValueError, RecursionError):
+        return one == other

@@ -1,0 +1,203 @@
+"""Has the user finished? How much silence it takes, and why.
+
+The answer is a length of silence, not yes or no: short after a complete answer to the question just
+asked, longer in the middle of a thought, a number or a spelling. New evidence (a partial
+transcript, the turn model) changes it while the silence goes on.
+"""
+
+import re
+from dataclasses import dataclass
+
+from nur_server.conversation.config import TurnDetection
+from nur_server.conversation.words import (
+    Expected,
+    ends_unfinished,
+    is_short_answer,
+    is_vocal_tic,
+    normalise,
+)
+
+ANSWER_MS = 240
+"""After a complete answer to the question just asked."""
+COMPLETE_MS = 288
+"""When turn model and words agree that the turn is over."""
+UNSURE_MS = 960
+"""When one of words and turn model is in doubt, or not known yet."""
+MID_THOUGHT_MS = 1600
+"""People who stop to think go on within a second and a half, mostly."""
+DICTATION_MS = 1900
+"""In the middle of a number or a spelling."""
+WORDLESS_MS = 1600
+"""Before speech without words is given up as noise: it may be the start of a sentence, misheard."""
+NO_MODEL_SENTENCE_MS = 480
+NO_MODEL_OPEN_MS = 800
+
+_ADDRESS = re.compile(r"\b(?:at|@) .* dot [a-z]{2,4}$|\b[a-z]+ (?:com|net|org|edu)$")
+"""The end of an e-mail address."""
+_DECLINES = re.compile(
+    r"\b(?:no|not|dont|do not|cant|cannot|havent|forgot|lost|idea|sure|why|what|where|wait|sorry)\b"
+)
+"""Not the number or the spelling asked for, but something about it."""
+
+ENOUGH_DIGITS = 5
+"""The shortest number that people give without a pause in it: a postcode."""
+
+DIGITS = frozenset(
+    {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+)
+
+_AWAITS_MORE = re.compile(
+    r"\b(?:(?:is|was|me|him|her|us|you|them|say|said|says|think|know|hope|heard|so) that"
+    r"|(?:like|want|need|have|love|hope|try|trying|going|wanted|hoping|able) to (?:[a-z]+ )?"
+    r"(?:order|buy|book|get|find|return|know|ask|make|schedule|have|take|send|report|check|bring)"
+    r"|(?:am|are|is|was|were|been|im|were|ive been) (?:[a-z]+ )?"
+    r"(?:looking|trying|wondering|hoping|thinking|asking)"
+    r"|(?:can|could|would|will) you (?:please )?(?:tell|send|give|show|let)(?: (?:me|us))?"
+    r"|let me know)$"
+)
+"""What an English sentence does not end with: a verb or a "that" whose object is still to come."""
+_ENDS_WITH_VERB = re.compile(
+    r"\b(?:where|what|who|how|when|which|why|as|than|whether|if|so|yes|no)\b.*"
+    r" (?:is|are|am|was|were|be|do|does|did|can|could|have|has|had|will|would|should)$"
+)
+"""What one may end with: "not sure where it is", "as soon as you can"."""
+
+SURE = 0.8
+"""The turn model's probability from which it is believed, if the words agree."""
+LIKELY = 0.5
+DOUBTFUL = 0.8
+"""Confidence below which a text is too likely misheard to say that a sentence is complete. Of the
+texts the turn model calls complete, a quarter of those at an end are below it, and half of those at
+a pause in the middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEvidence:
+    """What is known about a turn during a pause."""
+
+    text: str
+    """The latest hypothesis."""
+    is_text_current: bool
+    """Whether it covers the last word spoken."""
+    turn_probability: float | None
+    """The turn model's, for this pause. None: not asked, not answered, or no model."""
+    expects: Expected
+    """What the agent's last words asked for."""
+    language: str
+    has_turn_model: bool
+    confidence: float | None = None
+    """Of the recogniser in its text, 0–1, where it gives one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnVerdict:
+    """The silence that ends the turn, given the evidence so far."""
+
+    silence_ms: int
+    reason: str
+    is_confident: bool
+    """Likely enough to start the reply unheard."""
+
+
+def judge(evidence: TurnEvidence, detection: TurnDetection) -> TurnVerdict:
+    """How much silence ends the turn."""
+    verdict = _judge(evidence)
+    silence_ms = verdict.silence_ms
+    if detection.min_silence_ms is not None:
+        silence_ms = max(silence_ms, detection.min_silence_ms)
+    if detection.max_silence_ms is not None:
+        silence_ms = min(silence_ms, detection.max_silence_ms)
+    return TurnVerdict(silence_ms, verdict.reason, verdict.is_confident)
+
+
+def _judge(evidence: TurnEvidence) -> TurnVerdict:
+    text = evidence.text.strip()
+    if not evidence.is_text_current:
+        return TurnVerdict(UNSURE_MS, "transcript_pending", False)
+    if not normalise(text):
+        return TurnVerdict(WORDLESS_MS, "no_words", False)
+    if is_vocal_tic(text):
+        return TurnVerdict(MID_THOUGHT_MS, "vocal_tic", False)
+    is_dictated = evidence.expects in (Expected.NUMBER, Expected.SPELLING)
+    if is_dictated and not _DECLINES.search(normalise(text)):
+        return _judge_dictation(text, evidence, evidence.expects.value)
+    if evidence.expects not in (Expected.OPEN, Expected.NONE) and is_short_answer(text):
+        return TurnVerdict(ANSWER_MS, "complete_answer", True)
+    unfinished = _unfinished(text, evidence)
+    if unfinished in ("number", "spelling"):
+        return _judge_dictation(text, evidence, unfinished)
+    if unfinished == "comma" and _is_sure(evidence):
+        return TurnVerdict(UNSURE_MS, unfinished, False)
+    if unfinished is not None:
+        return TurnVerdict(MID_THOUGHT_MS, unfinished, False)
+    return _judge_model(text, evidence)
+
+
+def _unfinished(text: str, evidence: TurnEvidence) -> str | None:
+    """Why more is to come, whatever the recogniser put at the end: it closes every hypothesis with
+    a full stop, so that one is no sign of an end where the last word is none."""
+    words = normalise(text)
+    unfinished = ends_unfinished(text.rstrip(",") or text, evidence.language)
+    if unfinished is not None:
+        return unfinished
+    if text.endswith(","):
+        return "comma"
+    if evidence.language.startswith("en") and _AWAITS_MORE.search(words):
+        return "lead_in"
+    if text.endswith("?"):
+        return None
+    if evidence.expects is Expected.OPEN and _ends_in_number(words):
+        return "number"
+    if _ENDS_WITH_VERB.search(words):
+        return None
+    return ends_unfinished(text.rstrip("."), evidence.language)
+
+
+def _is_sure(evidence: TurnEvidence) -> bool:
+    return evidence.turn_probability is not None and evidence.turn_probability >= SURE
+
+
+def _judge_dictation(text: str, evidence: TurnEvidence, reason: str) -> TurnVerdict:
+    """A number or a spelling is being given: people pause between its groups, and small recognisers
+    mishear them, so that a few words without a digit are no sign of another answer."""
+    is_spelling = evidence.expects is Expected.SPELLING or reason == "spelling"
+    is_enough = _ADDRESS.search(normalise(text)) if is_spelling else _has_enough_digits(text)
+    if is_enough and _is_sure(evidence):
+        return TurnVerdict(UNSURE_MS, f"{reason}_complete", True)
+    is_pending = evidence.turn_probability is None
+    return TurnVerdict(DICTATION_MS if is_pending else MID_THOUGHT_MS, reason, False)
+
+
+def _has_enough_digits(text: str) -> bool:
+    words = normalise(text).split()
+    count = sum(len(word) if word.isdigit() else word in DIGITS for word in words)
+    return count >= ENOUGH_DIGITS
+
+
+def _ends_in_number(words: str) -> bool:
+    """Whether the last word counts something that is yet to be named: "twenty two", of an address.
+
+    A lone number, or a time of day, is an answer by itself.
+    """
+    *before, last = words.split()
+    return bool(before) and (last.isdigit() or last in DIGITS) and before[-1] not in ("at", "by")
+
+
+def _judge_model(text: str, evidence: TurnEvidence) -> TurnVerdict:
+    probability = evidence.turn_probability
+    ends_sentence = text.endswith((".", "?", "!", "。", "？", "！"))
+    if probability is None:
+        if evidence.has_turn_model:
+            return TurnVerdict(UNSURE_MS, "turn_model_pending", False)
+        if ends_sentence:
+            return TurnVerdict(NO_MODEL_SENTENCE_MS, "sentence_end", True)
+        return TurnVerdict(NO_MODEL_OPEN_MS, "silence", False)
+    if probability >= SURE:
+        if evidence.confidence is not None and evidence.confidence < DOUBTFUL:
+            return TurnVerdict(MID_THOUGHT_MS, "words_doubtful", True)
+        return TurnVerdict(COMPLETE_MS, "turn_complete", True)
+    if probability >= LIKELY:
+        return TurnVerdict(UNSURE_MS, "turn_likely", True)
+    if is_short_answer(text) or text.endswith("?"):
+        return TurnVerdict(UNSURE_MS, "short_turn", True)
+    return TurnVerdict(MID_THOUGHT_MS, "turn_unlikely", False)

@@ -1,0 +1,518 @@
+"""What phrases mean for taking turns: short lexicons, and questions asked of a piece of text.
+
+User text is what a small speech recogniser writes: any case, with or without punctuation. Agent
+text is punctuated. Every function takes any string and never raises.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+
+
+class Expected(StrEnum):
+    """The kind of answer a question asks for."""
+
+    YES_NO = "yes_no"
+    CHOICE = "choice"
+    """One of the things named."""
+    QUANTITY = "quantity"
+    """How many, how much, what time: a word or two."""
+    NUMBER = "number"
+    """A string of digits, given piece by piece: a phone number, a code, a date of birth."""
+    SPELLING = "spelling"
+    """Letters, or an e-mail address."""
+    NAME = "name"
+    OPEN = "open"
+    """Anything."""
+    NONE = "none"
+    """Nothing was asked."""
+
+
+# Bare words
+
+_APOSTROPHES = "'’‘ʼ`´"
+_ASCII_WORDS = str.maketrans(
+    {chr(code): " " for code in range(128) if not chr(code).isalnum()} | dict.fromkeys("'`", "")
+)
+
+
+def normalise(text: str) -> str:
+    """The bare words: case folded, no punctuation, single spaces. For comparing transcripts."""
+    return _bare(text)
+
+
+def _bare(text: str, keep: str = "") -> str:
+    folded = text.casefold()
+    if folded.isascii() and not keep:
+        return " ".join(folded.translate(_ASCII_WORDS).split())
+    folded = unicodedata.normalize("NFKC", folded).casefold()
+    return " ".join("".join(_bare_character(character, keep) for character in folded).split())
+
+
+def _bare_character(character: str, keep: str) -> str:
+    if character in _APOSTROPHES:
+        return keep
+    return character if unicodedata.category(character)[0] in "LNM" else " "
+
+
+def _tokens(text: str) -> list[str]:
+    """The words with their inner apostrophes: `i'm`, `don't`."""
+    return [stripped for word in _bare(text, "'").split() if (stripped := word.strip("'"))]
+
+
+def _phrases(text: str) -> frozenset[tuple[str, ...]]:
+    """A lexicon from phrases set apart by commas."""
+    return frozenset(tuple(normalise(phrase).split()) for phrase in text.split(","))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _primary(language: str) -> str:
+    return re.split(r"[-_]", language.casefold(), maxsplit=1)[0]
+
+
+def _consists_of(words: Sequence[str], lexicon: frozenset[tuple[str, ...]]) -> bool:
+    """Whether phrases of the lexicon, one behind the other, make up all the words."""
+    longest = max(map(len, lexicon))
+    reachable = [True] + [False] * len(words)
+    for end in range(1, len(words) + 1):
+        reachable[end] = any(
+            reachable[start] and tuple(words[start:end]) in lexicon
+            for start in range(max(0, end - longest), end)
+        )
+    return bool(words) and reachable[-1]
+
+
+# Listening noises
+
+_BACKCHANNELS = {
+    "en": _phrases(
+        "yeah, yes, yep, yup, ya, yeh, yea, right, ok, okay, okey, k, kay, sure, oh, ah, aha, wow,"
+        "i see, oh i see, i got it, got it, got you, gotcha, i get it, i understand, understood,"
+        "go on, go ahead, keep going, carry on, please continue, uh huh, um hum, uh hum,"
+        "ah huh, huh, m hm, mm hm, um hm, right right, all right, alright, alrighty, fine, good,"
+        "great, nice, cool, perfect, awesome, amazing, excellent, lovely, wonderful, brilliant,"
+        "interesting, fantastic, exactly, absolutely, definitely, totally, certainly, indeed,"
+        "of course, for sure, true, that's true, so true, that's right, you're right, correct,"
+        "that's good, that's great, that's nice, that's cool, that's fine, that's interesting,"
+        "makes sense, that makes sense, makes perfect sense, sounds good, sounds great, i know,"
+        "i hear you, fair enough, fair, good to know, no way, really, oh really, is that so,"
+        "oh my, oh my god, oh my gosh, oh no, oh wow, oh nice, oh great, very good, very nice,"
+        "very interesting, okey dokey, i guess, i think so, no kidding, you bet, whoa, ooh"
+    ),
+    "es": _phrases(
+        "sí, si, ajá, aja, vale, ok, okay, claro, claro que sí, bueno, ya, ya veo, entiendo,"
+        "perfecto, de acuerdo, exacto, genial, ah, oh, muy bien, bien, eso es, sigue, siga, anda,"
+        "mira, vaya, guau, entendido, por supuesto, cierto, correcto"
+    ),
+    "fr": _phrases(
+        "oui, ouais, ok, okay, d'accord, je vois, ah, ah bon, ah oui, oh, bien sûr, très bien,"
+        "bien, voilà, c'est ça, exactement, parfait, super, je comprends, compris, entendu,"
+        "hum hum, mm, continue, continuez, vraiment, bon, tout à fait, ça marche"
+    ),
+    "de": _phrases(
+        "ja, jaja, ja ja, jo, ok, okay, genau, gut, sehr gut, klar, aha, ach so, achso, ach, oh,"
+        "ah, verstehe, ich verstehe, stimmt, richtig, alles klar, super, toll, prima, natürlich,"
+        "na klar, in ordnung, mhm, echt, wirklich, weiter, mach weiter, schön, interessant, eben"
+    ),
+    "it": _phrases(
+        "sì, si, ok, okay, certo, va bene, bene, capito, ho capito, capisco, giusto, esatto, ah,"
+        "oh, perfetto, d'accordo, molto bene, vero, davvero, vai, continua, bello, ottimo, già"
+    ),
+    "pt": _phrases(
+        "sim, é, ok, okay, certo, tá, tá bom, está bem, entendi, entendo, pois, pois é, claro,"
+        "isso, exato, perfeito, ah, oh, bom, muito bem, beleza, uhum, aham, verdade, legal,"
+        "continua"
+    ),
+}
+_HUM = re.compile(r"m+h+m*|m+|h+m+|u+h*m?h+m+|m?h+u+m+|a+h+a+m*|e+h+e+")
+_HUMMED_YES = re.compile(r"(?:m+h+m+|(?:m+|h+m+|u+h*m+|u+h+|a+h*|m+h+) h+(?:m+|u+[hm]+))+")
+_TICS = re.compile(r"u+h*m+|u+h+|e+r+m*|e+h+m*|a+h+(?:e*m+)?|h+m+|m+h*|u+r+m*|tsk|coughs?|sniffs?")
+_FILLERS = re.compile(r"u+h*m+|u+h+|e+r+m*|e+h+m+|h+m+|m{2,}|u+r+m*")
+
+
+def is_backchannel(text: str, language: str = "en") -> bool:
+    """Whether the whole text only shows that the user is listening: "mm-hm", "right, I see"."""
+    lexicon = _BACKCHANNELS.get(_primary(language), _BACKCHANNELS["en"])
+    words = ["ok" if _HUM.fullmatch(word) else word for word in normalise(text).split()]
+    return _consists_of(words, lexicon)
+
+
+def is_vocal_tic(text: str) -> bool:
+    """Whether there is nothing but hesitation in it: "um", "uh, er"."""
+    words = normalise(text).split()
+    if _HUMMED_YES.fullmatch(" ".join(words)):
+        return False
+    return bool(words) and all(_TICS.fullmatch(word) for word in words)
+
+
+# Taking the floor
+
+_STOP_ANYWHERE = re.compile(
+    r"(?<!\bdont )(?<!\bdoesnt )(?<!\bdidnt )(?<!\bnever )(?<!\bnot )(?<!\bwont )(?<!\bcant )"
+    r"(?<!\bthe )(?<!\ba )(?<!\bbus )(?<!\bnext )(?<!\blast )(?<!\bnon )"
+    r"\b(?:stop(?! (?:by|at|in|off)\b)|wait(?! (?:time|list|times|lists)\b))(?!\w)"
+    r"|\b(?:hold on|hold up|hang on|shut up|be quiet|excuse me|time out|no no|no wait"
+    r"|thats enough|enough already|never mind|nevermind|one (?:second|sec|moment|minute)"
+    r"|just a (?:second|sec|moment|minute)|give me a (?:second|sec|moment|minute)"
+    r"|sorry to interrupt|can i interrupt|let me (?:interrupt|stop you|finish|speak|talk))\b"
+)
+_STOP_FIRST = re.compile(
+    r"(?:(?:oh|ah|um+|uh+|er|hey|no|ok|okay|yeah|yes|right|well|sorry|but|so|and|please) )*"
+    r"(?:actually|let me|pause|cancel|quiet|enough|listen|pardon|sorry but"
+    r"|can i (?:just|ask|say|stop)|could i (?:just|ask|say|stop)|may i (?:just|ask|say)"
+    r"|i have a question|quick question|i need to ask|i want to ask)\b"
+)
+_STOP_FOREIGN = re.compile(
+    r"(?:para|pare|espera|espere|un (?:momento|segundo)|perdon|perdona|perdone|basta|callate"
+    r"|disculpe|attends|attendez|arrete|arretez|un instant|une seconde|un moment|excusez moi"
+    r"|pardon|tais toi|non non|stopp|halt|warte|warten sie|moment|einen moment|sekunde"
+    r"|entschuldigung|sei still|nein nein|ferma|fermati|aspetta|aspetti|un attimo|scusa|scusi"
+    r"|um (?:momento|segundo)|desculpe|com licenca|chega|nao nao)\b"
+)
+"""Spanish, French, German, Italian and Portuguese, without accents."""
+
+
+def is_stop_command(text: str) -> bool:
+    """Whether the user asks for the floor: starts with "actually", contains "hold on"."""
+    words = normalise(text)
+    if _STOP_ANYWHERE.search(words) or _STOP_FIRST.match(words):
+        return True
+    return _STOP_FOREIGN.match(_without_accents(words)) is not None
+
+
+def _without_accents(text: str) -> str:
+    decomposed = unicodedata.normalize("NFD", text)
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+# Not finished yet
+
+_DANGLING = {
+    "en": _words(
+        "a an the my your our their its his and or but because if unless although though while "
+        "whereas whether until since of with from into onto than as per via between among without "
+        "i'm i'd i'll i've it's that's there's we're we'd we'll we've you're you'd you'll you've "
+        "they're they'd they'll he's she's what's who's where's how's let's every each these those "
+        "very plus maybe also which whose gonna wanna gotta et"
+    ),
+    "es": _words(
+        "el la los las un una unos unas mi tu su mis tus sus y e o u pero porque si que de del a "
+        "al con en por para sin sobre entre muy es son como cuando mientras"
+    ),
+    "fr": _words(
+        "le la les un une des du de d l j mon ma mes ton ta tes son sa ses notre votre leur et ou "
+        "mais parce que qui si à au aux avec en dans par pour sans sur entre très est sont comme"
+    ),
+    "de": _words(
+        "der die das den dem des ein eine einen einem einer mein meine meinen und oder aber weil "
+        "dass wenn ob von vom zu zum zur mit bei für ohne über zwischen sehr ist sind wie als nach"
+    ),
+    "it": _words(
+        "il lo la i gli le un uno una mio mia tuo tua suo sua e o ma perché se che di del della "
+        "dei a al alla con in nel nella per senza su tra fra molto è sono come quando"
+    ),
+    "pt": _words(
+        "o a os as um uma meu minha seu sua e ou mas porque se que de do da dos das em no na com "
+        "por para sem sobre entre muito é são como quando"
+    ),
+}
+_DANGLING_UNPUNCTUATED = _words(
+    "i we he she they to for at by in on about is are was were am be been have has had do does did "
+    "can could will would should might must may just some any not like so who got get need "
+    "want mean don't doesn't didn't can't couldn't won't wouldn't isn't aren't"
+)
+"""May end a sentence: unfinished only where the recogniser heard no sentence end."""
+_PARTICLE_ENDINGS = re.compile(
+    r"(?:hold|go|come|hang|move|carry|later|turn|switch|put|try|log|sign|check|count|early|keep|work)"
+    r" (?:in|on|by)$|(?:stand|drop|stop|pass|near) by$|(?:log|check|come|sign|get|fill) in$"
+    r"|(?:looking|waiting|asked|calling|that|what|it) for$|(?:so do|can|may|should|shall|do|am) i$"
+    r"|(?:think|hope|guess|say|believe) (?:so|not)$|^not$|(?:why|of course|maybe|probably) not$"
+    r"|(?:i|we|they|you) (?:don't|can't|won't|didn't|wouldn't|couldn't)$"
+    r"|^(?:some|any)$|(?:what|all) (?:i|you|we|do you) (?:want|need|got|mean)$"
+)
+_SHORT_REPLY = re.compile(
+    r"(?:yes|yeah|yep|no|nope|sure|of course|well|ok|okay|oh) (?:"
+    r"(?:i|we|he|she|it|they|you|that|there|this)(?: (?:really|still|certainly|definitely))? "
+    r"(?:is|are|was|were|am|have|has|had|do|does|did|can|could|will|would|should|might|must|may"
+    r"|(?:would )?(?:love|like|want|have|need|got|used) to)(?: not)?"
+    r"|(?:i|we)'d (?:love|like) to)"
+)
+_LEAD_INS = re.compile(
+    r"(?:^|.* )(?:"
+    r"let me (?:think|see|check|look|find|get|grab)(?: (?:about|at|it|that|my|for)\b.*)?"
+    r"|(?:my|the|his|her|our|their|this) (?:[\w']+ ){1,3}is|(?:it's|its|that's) spelled"
+    r"|and then|but then|so then|or maybe|such as|for example|for instance|you know|i mean"
+    r"|kind of|sort of|the thing is|what i (?:want|need|mean) is"
+    r"|i was (?:wondering|thinking|going to)|i wanted to|i'd like to (?:know|ask|say)"
+    r"|the (?:reason|problem|question|issue) is"
+    r"|the first one is|i'm (?:looking for|calling about|trying to|going to)|so basically|it goes"
+    r"|(?:give|gimme) (?:me )?a (?:second|sec|moment|minute)"
+    r"|(?:just )?(?:one|a) (?:second|sec|moment)"
+    r"|how (?:do i|should i|can i) (?:put|say) (?:it|this))"
+)
+_TRAILING_OFF = re.compile(r"(?:\.{2,}|…|\s[-–—]+|[–—]|-)[\"'”’)\s]*$")
+_SENTENCE_END = re.compile(r"[.?!。？！؟][\"'”’)\s]*$")
+_COMMA = re.compile(r"[,，、،;；:：][\"'”’)\s]*$")
+
+_DIGIT_WORDS = _words("zero oh one two three four five six seven eight nine")
+_NUMBER_WORDS = _DIGIT_WORDS | _words(
+    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty "
+    "forty fifty sixty seventy eighty ninety hundred thousand million first second third fourth "
+    "fifth sixth seventh eighth ninth tenth half quarter o'clock dozen point"
+)
+_COMPLETE_DIGITS = frozenset({7, 10, 11, 12, 16})
+"""Lengths of phone and card numbers."""
+_LETTER_PAIRS = _words("am pm us uk eu tv id ok la ny it pc ac dj vp hr pr")
+_SPELLING_MARKS = _words("dot underscore hyphen dash double triple capital uppercase lowercase")
+_SPELLED_OUT = re.compile(r"\b[a-z] (?:as in|like in|for) [a-z]+$")
+
+
+def ends_unfinished(text: str, language: str = "en") -> str | None:
+    """Why more is to come. None: it may be complete.
+
+    `trailing_off`, `comma`, `filler`, `number`, `spelling`, `lead_in` ("my name is") or
+    `function_word`.
+    """
+    words = _tokens(text)
+    if not words:
+        return None
+    if _TRAILING_OFF.search(text):
+        return "trailing_off"
+    if _COMMA.search(text):
+        return "comma"
+    if _FILLERS.fullmatch(words[-1]) and not is_backchannel(" ".join(words[-2:])):
+        return "filler"
+    dictated = _dictation(words)
+    if dictated is not None:
+        return dictated
+    return _dangling(text, words, _primary(language))
+
+
+def _dangling(text: str, words: list[str], language: str) -> str | None:
+    if language != "en":
+        return "function_word" if words[-1] in _DANGLING.get(language, ()) else None
+    joined = " ".join(words)
+    if _LEAD_INS.fullmatch(joined) and not text.rstrip().endswith("?"):
+        return "lead_in"
+    if words[-1] in _DANGLING["en"] and joined != "maybe":
+        return "function_word"
+    if _SENTENCE_END.search(text) or words[-1] not in _DANGLING_UNPUNCTUATED:
+        return None
+    if _SHORT_REPLY.fullmatch(joined) or _PARTICLE_ENDINGS.search(joined):
+        return None
+    return "function_word"
+
+
+def _dictation(words: list[str]) -> str | None:
+    """`spelling` or `number` when the text breaks off in the middle of one."""
+    letters = _trailing(words, lambda word: len(word) == 1 and word.isalpha())
+    if len(letters) > 2 or (len(letters) == 2 and "".join(letters) not in _LETTER_PAIRS):
+        return "spelling"
+    if words[-1] in _SPELLING_MARKS or _SPELLED_OUT.search(" ".join(words)):
+        return "spelling"
+    digits = _trailing(words, lambda word: word.isdigit() or word in _DIGIT_WORDS)
+    count = sum(len(word) if word.isdigit() else 1 for word in digits)
+    if len(digits) >= 2 and count >= 3 and count not in _COMPLETE_DIGITS and not _is_time(digits):
+        return "number"
+    return None
+
+
+def _is_time(digits: list[str]) -> bool:
+    return [len(word) for word in digits] in ([1, 2], [2, 2]) and digits[1].isdigit()
+
+
+def _trailing(words: list[str], belongs: Callable[[str], bool]) -> list[str]:
+    start = len(words)
+    while start and belongs(words[start - 1]):
+        start -= 1
+    return words[start:]
+
+
+# Answers
+
+_ANSWERS = _phrases(
+    "yes, yeah, yep, yup, no, nope, nah, ok, okay, sure, please, thanks, thank you, correct, right,"
+    "wrong, true, false, maybe, perhaps, probably, definitely, absolutely, exactly, of course,"
+    "not yet, not really, not at all, no problem, i do, i don't, i am, i'm not, i did, i didn't,"
+    "i have, i haven't, i can, i can't, i will, i won't, i would, it is, it isn't, it's not,"
+    "that is correct, that's correct, that's right, that's it, that's all, that's fine,"
+    "that's not right, that works, sounds good, i don't know, i'm not sure, not sure, no idea,"
+    "i think so, i guess so, i don't think so, i believe so, neither, both, either, none,"
+    "all of them, the first one, the second one, the last one, the other one, this one, that one,"
+    "go ahead, all right, alright, uh huh, mm hm, nothing else, nothing, never mind, anytime,"
+    "any time"
+)
+_QUESTION_WORDS = _words("what why who whom when where how which huh pardon sorry whose")
+_NOT_ANSWERS = _words("well oh so actually hello hey hi but and then wait stop listen")
+
+
+def is_short_answer(text: str) -> bool:
+    """Whether it can stand as the whole answer to a question: yes, a number, a name."""
+    words = _tokens(text)
+    bare = [word.replace("'", "") for word in words]
+    if not words or is_vocal_tic(text) or text.rstrip().endswith(("?", "？", "؟")):
+        return False
+    if _COMMA.search(text) or _TRAILING_OFF.search(text):
+        return False
+    if _HUMMED_YES.fullmatch(" ".join(bare)) or _consists_of(bare, _ANSWERS):
+        return True
+    if ends_unfinished(text) is not None or words[0] in _QUESTION_WORDS:
+        return False
+    if len(words) <= 5 and all(_is_number(word) for word in words):
+        return True
+    return len(words) <= 2 and words[-1] not in _NOT_ANSWERS
+
+
+def _is_number(word: str) -> bool:
+    return word in _NUMBER_WORDS or word in ("and", "past", "to", "am", "pm") or word.isdigit()
+
+
+# Questions
+
+_SENTENCES = re.compile(r"(?:[^.!?。！？؟]|[.](?=\S))+[.!?。！？؟]*")
+_QUESTION_END = re.compile(r"[?？؟][\"'”’»)\]*_\s]*$")
+_IMPERATIVE = re.compile(
+    r"(?:(?:ok|okay|so|now|then|and|first|great|sure|thanks|thank you|alright|just|please|kindly"
+    r"|go ahead and|feel free to|if (?:so|not|you can|you like)) )*"
+    r"(?:tell me|let me know|give me|say|spell|repeat|read|describe|explain|confirm|choose|pick"
+    r"|select|name|share|provide|state|enter|show me|remind me|walk me through|answer)\b"
+)
+_PLEASE = re.compile(
+    r"(?:.* )?please (?:\w+ )?(?:tell|say|spell|give|repeat|confirm|provide|share)\b"
+)
+_FOREIGN_IMPERATIVE = re.compile(
+    r"(?:por favor |s il vous plait |bitte |per favore )?"
+    r"(?:digame|dime|cuenteme|dites moi|dis moi|sagen sie|nennen sie|erzahlen sie|mi dica|dimmi"
+    r"|diga me|me diga)\b"
+)
+
+
+def asks_question(text: str) -> bool:
+    """Whether the agent's last words put a question: "…?", "Tell me …", "Please say …"."""
+    return _question(text) is not None
+
+
+def _question(text: str) -> str | None:
+    """The last sentence as bare words, if it asks."""
+    sentences = [found[0] for found in _SENTENCES.finditer(text) if normalise(found[0])]
+    if not sentences:
+        return None
+    words = normalise(sentences[-1])
+    asks = (
+        _QUESTION_END.search(text)
+        or _IMPERATIVE.match(words)
+        or _PLEASE.match(words)
+        or _FOREIGN_IMPERATIVE.match(_without_accents(words).replace("'", " "))
+    )
+    return words if asks else None
+
+
+_AUXILIARY = (
+    r"(?:is|are|was|were|am|do|does|did|have|has|had|can|could|will|would|shall|should|may|might"
+    r"|isnt|arent|wasnt|dont|doesnt|didnt|havent|hasnt|cant|couldnt|wont|wouldnt|shouldnt)"
+)
+_LEADING = (
+    r"(?:(?:ok|okay|so|and|now|then|but|great|thanks|well|alright|perfect|also|just|sorry) )*"
+)
+_POLITE = re.compile(
+    rf"{_LEADING}(?:(?:can|could|would|will) you (?:\w+ )?(?:please )?(?:tell|describe|explain"
+    r"|share|give|walk|say|repeat|provide|spell|confirm|read|enter|let)"
+    r"|(?:can|could|may|might) i (?:please )?(?:have|get|ask|take|know)|would you mind)\b"
+)
+_EXPECTATIONS: tuple[tuple[re.Pattern[str], Expected], ...] = (
+    (re.compile(r"\b(?:spell|spelled|spelling|letter by letter|e ?mail)\b"), Expected.SPELLING),
+    (
+        re.compile(
+            r"\b(?:(?:phone|telephone|mobile|cell|account|card|order|reference|confirmation|booking"
+            r"|policy|member|serial|tracking|ticket|invoice|case|customer|contact|callback|security"
+            r"|social security|license|passport|room|flight|id) (?:number|code|id|digits)"
+            r"|number (?:can|should|may) (?:i|we)|(?:zip|postal|post|area|access|pin|verification)"
+            r" ?code|(?:your|the) (?:pin|number|code|passcode)|digits|date of birth|birth ?date"
+            r"|birthday|born)\b"
+        ),
+        Expected.NUMBER,
+    ),
+    (
+        re.compile(
+            r"\b(?:(?:your|the|first|last|full|family|middle) name|who am i speaking|whos calling"
+            r"|who is calling|call you|who is this|whos this|names?$)"
+        ),
+        Expected.NAME,
+    ),
+    (
+        re.compile(
+            r"\b(?:how (?:many|much|old|long|far|often|big|tall|large)|what (?:time|day|date|year"
+            r"|month|age|size|amount|quantity)|when)\b"
+        ),
+        Expected.QUANTITY,
+    ),
+)
+_STARTS_YES_NO = re.compile(rf"{_LEADING}{_AUXILIARY}\b")
+_TAG = re.compile(
+    r"(?:^|.* )(?:right|correct|ok|okay|yes|ready|sure|really|all good|sounds? good"
+    r"|isnt it|arent you|dont you|anything else|is that so|does that work|still there|yes or no)"
+)
+_ALTERNATIVE = re.compile(r"\bor\b(?! (?:not|no|so|more|less)\b)")
+_WHICH = re.compile(
+    rf"{_LEADING}(?:which|what (?:kind|type|sort|color|colour) of)\b|.*\bwhich one\b"
+)
+
+
+def expects(text: str) -> Expected:
+    """What kind of answer the agent's last words ask for."""
+    words = _question(text)
+    if words is None:
+        return Expected.NONE
+    is_polite = _POLITE.match(words) is not None
+    is_yes_no = _STARTS_YES_NO.match(words) is not None and not is_polite
+    if not is_yes_no and not words.endswith((" right", " correct")):
+        for pattern, expected in _EXPECTATIONS:
+            if pattern.search(words):
+                return expected
+    if re.search(r"\byes or no\b", words):
+        return Expected.YES_NO
+    if _ALTERNATIVE.search(words) or _WHICH.match(words):
+        return Expected.CHOICE
+    if is_yes_no or _TAG.fullmatch(words):
+        return Expected.YES_NO
+    return Expected.OPEN
+
+
+# Echo
+
+_GAP = 0.34
+"""What a word left out on either side costs an alignment, in matched words."""
+
+
+def overlap_with(said: str, heard: str) -> float:
+    """How much of `heard` is an echo of a passage of `said`: 0–1, the share of its words.
+
+    The best local alignment (Smith–Waterman, 1981) of the two word sequences: words found here and
+    there over a long text do not add up to an echo.
+    """
+    source, echo = normalise(said).split(), normalise(heard).split()
+    if not source or not echo:
+        return 0.0
+    return _best_matches(source, echo) / len(echo)
+
+
+def _best_matches(source: Sequence[str], echo: Iterable[str]) -> int:
+    """Words matched by the best local alignment."""
+    nothing = (0.0, 0)
+    above = [nothing] * (len(source) + 1)
+    best = nothing
+    for heard in echo:
+        row = [nothing]
+        for column, said in enumerate(source, start=1):
+            score, matches = above[column - 1]
+            diagonal = (score + 1, matches + 1) if said == heard else (score - 2 * _GAP, matches)
+            skipped = max(above[column], row[-1])
+            cell = max(diagonal, (skipped[0] - _GAP, skipped[1]))
+            row.append(cell if cell[0] > 0 else nothing)
+        best = max(best, *row)
+        above = row
+    return best[1]

@@ -1,0 +1,434 @@
+"""The small protocols between the session and the world.
+
+An adapter is whatever satisfies one of these; what it can do is data (`…Capabilities`), never
+`isinstance`. Streams are async generators: `aclose()` is cancellation and stops the work behind
+it, `async for` is back-pressure. Every adapter raises only `errors.ProviderError` and its kinds.
+Audio is mono int16 in numpy arrays.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nur_server.audio.utterance import UtteranceAudio
+from nur_server.conversation.actions import ModelMessage
+from nur_server.conversation.config import ToolSpec
+from nur_server.conversation.events import EndedReason
+from nur_server.conversation.notices import Notice
+from nur_server.conversation.record import ToolRecord, Turn
+
+Samples = NDArray[np.int16]
+"""Mono PCM, one int16 per sample."""
+
+
+# Speech to text
+
+
+@dataclass(frozen=True, slots=True)
+class ListenOptions:
+    """How an utterance should be recognised."""
+
+    language: str = "en"
+    """ISO 639-1."""
+    keyterms: tuple[str, ...] = ()
+    prompt: str | None = None
+    wants_partials: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A hypothesis for the whole utterance so far."""
+
+    text: str
+    is_final: bool
+    covers: int
+    """Samples of the utterance taken into account, counted from its start."""
+    confidence: float | None = None
+    """0–1, where the engine gives one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechToTextCapabilities:
+    languages: frozenset[str]
+    """ISO 639-1 codes; empty means any."""
+    gives_partials: bool
+    gives_confidence: bool
+
+
+class SpeechToText(Protocol):
+    @property
+    def name(self) -> str:
+        """Its id in the model catalogue."""
+        ...
+
+    @property
+    def capabilities(self) -> SpeechToTextCapabilities: ...
+
+    def transcribe(
+        self, audio: UtteranceAudio, options: ListenOptions
+    ) -> AsyncGenerator[Transcript]:
+        """Hypotheses while `audio` grows; after it ended, one with `is_final` and then the end.
+
+        A pause marked in `audio` asks for a hypothesis up to there without waiting for more.
+        An utterance without words gives a final transcript with empty text.
+        """
+        ...
+
+
+# Language model
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest:
+    messages: tuple[ModelMessage, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A complete tool call."""
+
+    call_id: str
+    name: str
+    arguments: str
+    """JSON text, as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyEnd:
+    """Always the last part."""
+
+    finish_reason: str
+    """`stop`, `tool_calls`, `length`, `content_filter`, or the server's own word."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+ReplyPart = TextDelta | ToolCallDelta | ReplyEnd
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelCapabilities:
+    calls_tools: bool
+    context_tokens: int | None = None
+    """None: not known."""
+
+
+class LanguageModel(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> LanguageModelCapabilities: ...
+
+    def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart]:
+        """The answer in parts as they arrive, closed by exactly one `ReplyEnd`.
+
+        Thinking is switched off and, where it comes all the same, left out.
+        """
+        ...
+
+
+# Text to speech
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakRequest:
+    text: str
+    """One clause, already speakable."""
+    voice: str
+    """A voice of the engine's own, already resolved from aliases."""
+    language: str = "en"
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WordMark:
+    """Where a word starts in the audio."""
+
+    character: int
+    """Offset in `SpeakRequest.text`."""
+    start_ms: int
+    """From the start of the clause's audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechChunk:
+    """A piece of synthesised speech."""
+
+    samples: Samples
+    sample_rate: int
+    words: tuple[WordMark, ...] = ()
+    """Word times known with this chunk; may run ahead of `samples`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextToSpeechCapabilities:
+    gives_word_times: bool
+    streams: bool
+    """Whether the first chunk comes before the whole clause is made."""
+
+
+class TextToSpeech(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> TextToSpeechCapabilities: ...
+
+    def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk]:
+        """Audio as it is made. All chunks of one call have the same sample rate."""
+        ...
+
+
+# Voice activity and end of turn
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityScore:
+    """One judged window of audio."""
+
+    position: int
+    """Where the window ends: samples at 16 kHz since the stream was opened."""
+    probability: float
+    """That it holds speech, 0–1, in steps of 1/255."""
+    level_db: float
+    """RMS in dBFS, in steps of 0.5; -96 for digital silence."""
+
+
+class ActivityStream(Protocol):
+    """The voice activity of one session."""
+
+    def feed(self, samples: Samples) -> None:
+        """Take audio at 16 kHz, any length. Never blocks; scores arrive by callback."""
+        ...
+
+    def close(self) -> None:
+        """No further callback. May be called twice."""
+        ...
+
+
+class VoiceActivityDetector(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def open(self, on_score: Callable[[ActivityScore], None]) -> ActivityStream:
+        """A stream whose windows are scored together with those of all other sessions.
+
+        `on_score` is called on the event loop, in order of position.
+        """
+        ...
+
+
+class TurnModel(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    async def score(self, samples: Samples) -> float:
+        """Probability, 0–1, that the speaker has finished; `samples` at 16 kHz end at the pause.
+
+        Raises `errors.Unavailable` when it would have to queue for too long.
+        """
+        ...
+
+
+# Tools run by this server
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    call_id: str
+    session_id: str
+    agent_id: str
+    tool: ToolSpec
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    content: str
+    """For the model: JSON text where the tool answered JSON."""
+    is_error: bool = False
+
+
+class ToolServer(Protocol):
+    """Runs a tool over the network on behalf of a session."""
+
+    async def call(self, request: ToolRequest) -> ToolResult:
+        """The result. Never raises: a failure is a result with `is_error`."""
+        ...
+
+
+# The two sides of a session: the connection it talks over, the place it is recorded in
+
+
+class Transport(Protocol):
+    """A client's connection, as its session sees it.
+
+    Every method returns at once: a transport has its own bounded queue and write time-out, and
+    drops the client that stops reading.
+    """
+
+    def play(self, response_id: str, samples: Samples) -> None:
+        """Send agent audio, at the session's output rate, now. Called at the pace of speech."""
+        ...
+
+    def clear(self, response_id: str) -> None:
+        """Drop audio of the response that has not left yet; what it said before stays in order."""
+        ...
+
+    def notify(self, notice: Notice) -> None:
+        """Send a notice, behind everything played before it."""
+        ...
+
+    def close(self, reason: EndedReason) -> None:
+        """Say that the session ended, and close."""
+        ...
+
+
+class SessionSink(Protocol):
+    """Where a session leaves what must not be lost. Writes return when they are durable."""
+
+    async def session_started(self, session_id: str) -> None: ...
+
+    async def turn_finished(self, session_id: str, turn: Turn) -> None:
+        """Store a turn; one with an `index` already stored replaces it."""
+        ...
+
+    async def tool_changed(self, session_id: str, response_id: str, call: ToolRecord) -> None:
+        """Journal a tool call before it runs, and its result after."""
+        ...
+
+    async def journal_written(self, session_id: str, chunk: int, data: bytes) -> None:
+        """Store chunk number `chunk` of the session's event journal."""
+        ...
+
+    async def session_ended(self, session_id: str, summary: "SessionSummary") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    reason: EndedReason
+    duration_seconds: float
+    user_turns: int
+    agent_turns: int
+    interruptions: int
+    error_code: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+# Telephony
+
+
+class HangupCause(StrEnum):
+    """Why a call ended, as its carrier says it."""
+
+    NORMAL = "normal"
+    """Somebody hung up after it was answered."""
+    CANCELED = "canceled"
+    """We gave up before it was answered."""
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    INVALID_NUMBER = "invalid_number"
+    NO_MEDIA = "no_media"
+    """It was answered, but no audio came."""
+    CARRIER_ERROR = "carrier_error"
+
+
+@dataclass(frozen=True, slots=True)
+class DialRequest:
+    """A call to be placed."""
+
+    call_id: str
+    """Ours; the engine places at most one call for it, however often it is asked."""
+    to_number: str
+    """E.164."""
+    from_number: str
+    ring_seconds: float = 45.0
+    """Give up when nobody has answered by then."""
+    media_url: str = ""
+    """`wss://…` where the carrier brings the call's audio, with its one-time token."""
+    status_url: str = ""
+    """`https://…` where the carrier reports."""
+
+
+class LegListener(Protocol):
+    """What a call's media is handed to. Every method returns at once."""
+
+    def hear(self, samples: Samples) -> None:
+        """The far end's audio at 16 kHz."""
+        ...
+
+    def press(self, digit: str) -> None:
+        """A key of the far end's: `0`–`9`, `*`, `#`, `A`–`D`."""
+        ...
+
+    def played(self, response_id: str, played_ms: int) -> None:
+        """The far end has heard so much of a response by now."""
+        ...
+
+    def hung_up(self, cause: HangupCause) -> None:
+        """The far end is gone."""
+        ...
+
+
+class CallLeg(Transport, Protocol):
+    """The media of one answered call: a transport with a keypad."""
+
+    @property
+    def output_rate(self) -> int:
+        """Samples per second of the audio given to `play`."""
+        ...
+
+    def connect(self, listener: LegListener) -> None:
+        """Hand what comes from the far end to `listener` from here on."""
+        ...
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys, behind what is being played."""
+        ...
+
+    async def transfer(self, to_number: str) -> None:
+        """Connect the far end to another number and leave the call. Raises `ProviderError`."""
+        ...
+
+
+class Line(Protocol):
+    """Who is told how a call goes. Methods may be called in any order, more than once."""
+
+    def ringing(self) -> None: ...
+
+    def answered(self, leg: CallLeg) -> None:
+        """The far end has answered and media flows."""
+        ...
+
+    def ended(self, cause: HangupCause, detail: str = "") -> None:
+        """`detail`: the carrier's own words or code."""
+        ...
+
+
+class TelephonyEngine(Protocol):
+    """Places calls. Inbound calls reach the server through the engine's own routes."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def dial(self, request: DialRequest, line: Line) -> str:
+        """Place a call; returns the carrier's id for it. Raises `ProviderError`."""
+        ...
+
+    async def hang_up(self, carrier_call_id: str) -> None:
+        """End a call in any state; nothing happens when it is over already."""
+        ...

@@ -1,0 +1,199 @@
+"""What happened when, and why: a replay as a person reads it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nur_server.conversation.actions import (
+    Action,
+    CallTool,
+    CancelTool,
+    CommitTurn,
+    Flush,
+    Generate,
+    HangUp,
+    HoldPlayout,
+    Notify,
+    RecordTool,
+    Release,
+    ResumePlayout,
+    ScoreTurn,
+    SetVolume,
+    Speak,
+)
+from nur_server.conversation.events import (
+    ClientDropped,
+    ClientResumed,
+    ConfigChanged,
+    EndRequested,
+    Event,
+    MessageAdded,
+    PlayoutProgressed,
+    ReplyCancelled,
+    ReplyFailed,
+    ReplyRequested,
+    SessionOpened,
+    SpeechFailed,
+    TranscriptFailed,
+    TurnScored,
+)
+from nur_server.conversation.notices import (
+    AgentTranscript,
+    Notice,
+    ReplyDone,
+    ReplyError,
+    ReplyStarted,
+    UserSpeechStarted,
+    UserSpeechStopped,
+    UserTranscript,
+)
+from nur_server.conversation.record import ToolStatus, Turn
+from nur_server.replay.recording import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a timeline."""
+
+    at: float
+    """Session time in seconds."""
+    who: str
+    """`user`, `agent`, `model`, `tool`, `client` or `session`."""
+    what: str
+
+
+def timeline(steps: Iterable[Step]) -> list[Moment]:
+    """The moments of a conversation, in order."""
+    moments: list[Moment] = []
+    heard: set[str] = set()
+    for step in steps:
+        at = step.event.at
+        moments += [Moment(at, who, what) for who, what in _told(step.event, heard)]
+        for action in step.actions:
+            moments += [Moment(at, who, what) for who, what in _done(action)]
+    return moments
+
+
+def turns(steps: Iterable[Step]) -> list[Turn]:
+    """The stored turns, in order, as they were stored last."""
+    stored = {
+        action.turn.index: action.turn
+        for step in steps
+        for action in step.actions
+        if isinstance(action, CommitTurn)
+    }
+    return [turn for _, turn in sorted(stored.items())]
+
+
+def ended_reason(steps: Sequence[Step]) -> str | None:
+    """None: it was not ended."""
+    for step in reversed(steps):
+        for action in step.actions:
+            if isinstance(action, HangUp):
+                return action.reason.value
+    return None
+
+
+def _told(event: Event, heard: set[str]) -> Iterator[tuple[str, str]]:
+    """What an event says by itself. `heard` are the responses whose first audio was seen."""
+    match event:
+        case SessionOpened():
+            yield "session", "opens"
+        case PlayoutProgressed(_, response_id, _) if response_id not in heard:
+            heard.add(response_id)
+            yield "agent", f"is heard ({_short(response_id)})"
+        case TranscriptFailed(_, _, code, message):
+            yield "user", f"transcription fails: {code}: {message}"
+        case TurnScored(_, _, _, probability):
+            yield "user", f"turn model: complete {_number(probability)}"
+        case ReplyFailed(_, _, code, message, _):
+            yield "model", f"fails: {code}: {message}"
+        case SpeechFailed(_, _, clause, code, message):
+            yield "agent", f"clause {clause} cannot be spoken: {code}: {message}"
+        case ConfigChanged():
+            yield "client", "changes the settings"
+        case MessageAdded(_, role, content):
+            yield "client", f"adds a {role.value} message: {content!r}"
+        case ReplyRequested(_, instructions):
+            yield "client", "asks for a reply" + (f": {instructions!r}" if instructions else "")
+        case ReplyCancelled():
+            yield "client", "cancels the reply"
+        case ClientDropped():
+            yield "client", "is gone"
+        case ClientResumed():
+            yield "client", "is back"
+        case EndRequested(_, reason, finish_speaking):
+            how = ", after the last word" if finish_speaking else ""
+            yield "session", f"is to end: {reason.value}{how}"
+        case _:
+            pass
+
+
+def _done(action: Action) -> Iterator[tuple[str, str]]:
+    """What an action says."""
+    match action:
+        case Notify(notice):
+            yield from _noticed(notice)
+        case ScoreTurn(_, pause, _, _):
+            yield "user", f"pauses ({pause}): is the turn complete?"
+        case Generate(response_id, messages, _):
+            yield "model", f"is asked ({_short(response_id)}): {messages[-1].content!r}"
+        case Speak(response_id, _, text):
+            yield "agent", f"makes {text!r} ({_short(response_id)})"
+        case Release(response_id):
+            yield "agent", f"may be heard ({_short(response_id)})"
+        case SetVolume(_, gain):
+            yield "agent", "speaks up again" if gain == 1 else f"ducks to {gain:g}"
+        case HoldPlayout():
+            yield "agent", "holds still"
+        case ResumePlayout():
+            yield "agent", "goes on where it stopped"
+        case Flush(response_id):
+            yield "agent", f"is stopped ({_short(response_id)})"
+        case CallTool(call_id, _, tool, arguments):
+            yield "tool", f"{tool.name}({arguments}) runs ({call_id})"
+        case CancelTool(call_id):
+            yield "tool", f"{call_id} is given up"
+        case RecordTool(_, record) if record.status is not ToolStatus.RUNNING:
+            yield "tool", f"{record.call_id} {record.status.value}: {record.result}"
+        case HangUp(reason):
+            yield "session", f"ends: {reason.value}"
+        case _:
+            pass
+
+
+def _noticed(notice: Notice) -> Iterator[tuple[str, str]]:
+    match notice:
+        case UserSpeechStarted():
+            yield "user", "has the floor"
+        case UserSpeechStopped(reason, evidence):
+            yield "user", f"has finished: {reason}{_figures(evidence)}"
+        case UserTranscript(_, text, is_final):
+            yield "user", f"said {text!r}" if is_final else f"says {text!r} …"
+        case ReplyStarted(reply_id, _):
+            yield "agent", f"replies ({_short(reply_id)})"
+        case AgentTranscript(_, _, text, interrupted):
+            yield "agent", f"was heard to say {text!r}" + (" ✂" if interrupted else "")
+        case ReplyDone(reply_id, status, reason, evidence):
+            why = f": {reason}" if reason else ""
+            yield "agent", f"is done, {status.value}{why}{_figures(evidence)} ({_short(reply_id)})"
+        case ReplyError(_, code, message, _):
+            yield "agent", f"error {code}: {message}"
+        case _:
+            pass
+
+
+def _figures(evidence: dict[str, Any]) -> str:
+    shown = [f"{name} {_number(value)}" for name, value in evidence.items()]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _short(response_id: str) -> str:
+    """`#7` for `resp_…_7`."""
+    return f"#{response_id.rpartition('_')[2]}"

@@ -1,0 +1,34 @@
+"""Everything a session needs to know before it starts."""
+
+from dataclasses import dataclass
+
+from nur_server.conversation.config import ConversationConfig
+from nur_server.ports import LanguageModel, ListenOptions, SpeechToText, TextToSpeech
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSetup:
+    """One session's engines and settings. Immutable: a change is a new value."""
+
+    account_id: str
+    session_id: str
+    agent_id: str | None
+    """None: configured by `session.update` alone."""
+    conversation: ConversationConfig
+    listen: ListenOptions
+    voice: str
+    """A voice of the text-to-speech engine's own."""
+    stt: SpeechToText
+    llm: LanguageModel
+    tts: TextToSpeech
+    speed: float = 1.0
+    """Speaking rate; 1 is the voice's own."""
+    volume: float = 1.0
+    """Gain on the agent's audio."""
+    output_rate: int = 24_000
+    """Samples per second of the audio handed to `Transport.play`."""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    is_recorded: bool = False
+    keep_recording_days: int | None = None
+    """None: for good."""

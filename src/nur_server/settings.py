@@ -1,0 +1,201 @@
+"""The server's settings: the only place that reads the environment.
+
+Every setting is an environment variable with the prefix `NUR_`, or a line of `.env` in the working
+directory. `docs/configuration.md` lists them.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+CacheDir = Path("~/.cache/nur")
+
+
+class Settings(BaseSettings):
+    """Raises `pydantic.ValidationError` for a value that cannot be used."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NUR_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    # Where it listens
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    """0 picks a free port."""
+    public_url: HttpUrl | None = None
+    """Base of every address handed out. None: built from the request, with its proxy headers."""
+    trusted_proxies: str = "127.0.0.1"
+    """Addresses whose `X-Forwarded-*` headers are believed, comma-separated; `*` for any."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may call the API, comma-separated."""
+
+    # What it keeps
+
+    data_dir: Path = Path("nur-data")
+    database_url: SecretStr | None = None
+    """`postgresql://…` or `sqlite:///…`. None: `nur.db` in the data directory."""
+    models_dir: Path = CacheDir / "models"
+    """Where downloaded speech models are cached."""
+    blobs_url: SecretStr | None = None
+    """Where recordings are kept: `file:///folder` or `s3://bucket/prefix`. None: the data
+    directory."""
+
+    # Models by address
+
+    llm_url: HttpUrl | None = None
+    """Base of an OpenAI-compatible chat server, up to and including `/v1`."""
+    llm_model: str = "qwen3.5-4b"
+    """Its model id."""
+    llm_api_key: SecretStr | None = None
+    llm_fallback_url: HttpUrl | None = None
+    """A second chat server, asked when the first fails before anything was spoken."""
+    llm_fallback_model: str | None = None
+    llm_fallback_api_key: SecretStr | None = None
+    stt_url: HttpUrl | None = None
+    """Base of a speech-to-text server, up to and including `/v1`."""
+    stt_model: str = "voxtral-realtime"
+    stt_api_key: SecretStr | None = None
+    stt_realtime: bool = True
+    """Whether `stt_url` speaks the vLLM realtime socket; else it is asked for transcriptions."""
+    tts_url: HttpUrl | None = None
+    """Base of an OpenAI-compatible speech server, up to and including `/v1`."""
+    tts_model: str = "qwen3-tts"
+    tts_voice: str | None = None
+    """A voice of that server for every voice id. None: each voice's own mapping."""
+    tts_api_key: SecretStr | None = None
+    discover_models: bool = True
+    """Look for a running Ollama or llama.cpp server on this machine when `llm_url` is not set."""
+    strict_models: bool = False
+    """Refuse a known model whose server is not configured, rather than use the default."""
+    model_timeout_seconds: float = Field(default=10.0, gt=0)
+    """Longest wait for the next piece of a model's answer."""
+
+    # Limits
+
+    max_sessions: int = Field(default=200, ge=1)
+    """Live sessions in this process."""
+    max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    max_frame_bytes: int = Field(default=1_048_576, ge=1024)
+    session_ttl_seconds: int = Field(default=3600, ge=60)
+    """How long a session's `websocket_url` is valid."""
+    resume_seconds: float = Field(default=30.0, ge=0)
+    """How long a dropped connection may come back."""
+    allow_private_urls: bool = False
+    """Let `tool_url`, tool `http` blocks and webhooks reach private addresses."""
+    single_use_tokens: bool = False
+    drain_seconds: float = Field(default=30.0, ge=0)
+    """How long a stopping server waits for live sessions."""
+
+    # Durable work
+
+    run_jobs: bool = True
+    """Deliver webhooks and place scheduled calls in this process. Off: other nodes do."""
+
+    # Calls
+
+    call_countries: Annotated[tuple[str, ...], NoDecode] = ()
+    """Where calls may go: ISO 3166-1 alpha-2, comma-separated; `*` for any. None: the usual ones,
+    `calls.policy.USUAL_COUNTRIES`."""
+    call_premium: bool = False
+    """Let calls go to premium-rate numbers."""
+    call_satellite: bool = False
+    """Let calls go to satellite numbers and others of no country."""
+    calls_per_second: int = Field(default=5, ge=1)
+    """Calls an account may place in a second."""
+    calls_at_a_time: int = Field(default=50, ge=1)
+    """Outbound calls an account may have under way."""
+    call_minutes_per_day: int = Field(default=3_000, ge=1)
+    """Minutes of outbound calls an account may begin in a day, UTC: what it can cost at most."""
+    caller_ids: Annotated[tuple[str, ...], NoDecode] = ()
+    """Numbers that every account may show without verifying them, comma-separated, E.164."""
+
+    # The phone carrier
+
+    carrier: str | None = None
+    """`twilio`, `telnyx`, `plivo` or `vonage`. None: calls are simulated."""
+    carrier_account: str | None = None
+    """Twilio's account SID, Telnyx's connection id, Plivo's auth id, Vonage's application id."""
+    carrier_token: SecretStr | None = None
+    """Twilio's and Plivo's auth token, Telnyx's API key, Vonage's signature secret."""
+    carrier_public_key: str | None = None
+    """Telnyx's, that its reports are signed with: base64."""
+    carrier_private_key: SecretStr | None = None
+    """Vonage's, of the application: PEM."""
+    carrier_api_url: HttpUrl | None = None
+    """Base of the carrier's REST interface. None: its usual one."""
+
+    # Logs
+
+    log_level: str = "info"
+    log_format: str = "console"
+    """`console` or `json`."""
+    log_pii: bool = False
+    """Keep what callers said in debug logs."""
+
+    # Figures
+
+    metrics_token: SecretStr | None = None
+    """Asked for by `/metrics`, as a Bearer token. None: anybody may read it."""
+    otlp_endpoint: HttpUrl | None = None
+    """Base of an OpenTelemetry collector that takes traces over HTTP. None: no traces."""
+
+    @field_validator("cors_origins", "call_countries", "caller_ids", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("data_dir", "models_dir")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @field_validator("call_countries")
+    @classmethod
+    def _known_countries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for code in value:
+            if code != "*" and not re.fullmatch(r"[A-Za-z]{2}", code):
+                raise ValueError(f"expected codes of two letters such as US, or *; got {code!r}")
+        return tuple(code.upper() for code in value)
+
+    @field_validator("caller_ids")
+    @classmethod
+    def _whole_numbers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number in value:
+            if not re.fullmatch(r"\+[1-9]\d{6,14}", number, re.ASCII):
+                raise ValueError(f"expected numbers in E.164, such as +14155550123; got {number!r}")
+        return value
+
+    @field_validator("carrier")
+    @classmethod
+    def _known_carrier(cls, value: str | None) -> str | None:
+        names = ("twilio", "telnyx", "plivo", "vonage")
+        if value is not None and value not in names:
+            raise ValueError(f"expected one of {', '.join(names)}; got {value!r}")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        levels = ("debug", "info", "warning", "error")
+        if value.lower() not in levels:
+            raise ValueError(f"expected one of {', '.join(levels)}; got {value!r}")
+        return value.lower()
+
+    @field_validator("log_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in ("console", "json"):
+            raise ValueError(f"expected console or json; got {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _fallback_has_url(self) -> Self:
+        if self.llm_fallback_model and not (self.llm_fallback_url or self.llm_url):
+            raise ValueError("NUR_LLM_FALLBACK_MODEL needs NUR_LLM_FALLBACK_URL or NUR_LLM_URL")
+        return self

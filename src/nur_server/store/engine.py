@@ -1,0 +1,194 @@
+"""The database: transactions, the state of its schema, and what can go wrong with it."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self, cast
+
+from sqlalchemy import URL, Connection, exc, text
+from sqlalchemy import Table as SQLTable
+from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from nur_server.clock import Clock, SystemClock
+from nur_server.errors import InternalError, Unavailable
+from nur_server.store import postgresql, sqlite, upgrade
+from nur_server.store.addresses import is_sqlite, parse_url
+from nur_server.store.schema import Table
+from nur_server.store.steady import SteadySession
+
+POOL_SECONDS = 10.0
+"""Longest wait for a free connection."""
+UNUSABLE = (exc.OperationalError, exc.InterfaceError, sqlite3.Error, OSError, TimeoutError)
+MIGRATION_LOCK = 0x6E7572
+"""The PostgreSQL advisory lock held by whoever changes the schema."""
+
+
+class Database:
+    """One open database. Made by `open`, shared by all repositories, closed once."""
+
+    def __init__(self, url: URL, reader: AsyncEngine, writer: AsyncEngine, clock: Clock) -> None:
+        self._url = url
+        self._reader = reader
+        self._writer = writer
+        self.clock = clock
+
+    @classmethod
+    async def open(cls, url: str, *, clock: Clock | None = None) -> Self:
+        """Connect to `sqlite:///path` (made where it is missing) or `postgresql://…`.
+
+        Raises `InternalError` for an address that cannot be used, `Unavailable` for a database
+        that does not answer or cannot be written.
+        """
+        address = parse_url(url)
+        kind = sqlite if is_sqlite(address) else postgresql
+        reader, writer = kind.open_engines(address, POOL_SECONDS)
+        database = cls(address, reader, writer, clock or SystemClock())
+        try:
+            await database._probe()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Close every connection. May be called twice."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees one state of the database and cannot change it."""
+        with self._translated():
+            async with SteadySession(self._reader, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that is durable once the block is left, and undone if it raises.
+
+        On SQLite it holds the write lock from its beginning, so what it reads stays true; on
+        PostgreSQL what it goes on to change must be read `with_for_update()`.
+        """
+        with self._translated():
+            async with SteadySession(
+                self._writer, expire_on_commit=False, autoflush=False
+            ) as session:
+                await session.connection()
+                yield session
+                await session.commit()
+
+    async def migrate(self, *, by_command: bool = False) -> None:
+        """Bring the schema to what this code needs.
+
+        SQLite and an empty PostgreSQL database are brought there at any time. A PostgreSQL
+        database with an older schema only `by_command`, as other nodes may be using it; otherwise
+        `InternalError` says so. A schema newer than the code is always an `InternalError`.
+        Processes that do this at the same time wait for one another.
+        """
+        async with self._migrating() as connection:
+            await connection.run_sync(self._migrate, by_command)
+
+    async def differences(self) -> list[Any]:
+        """What a migration would have to change for the tables to match the code; empty: nothing.
+
+        Each as Alembic's `compare_metadata` words it.
+        """
+        with self._translated():
+            async with self._reader.connect() as connection:
+                return await connection.run_sync(upgrade.differences, Table.metadata)
+
+    @asynccontextmanager
+    async def _migrating(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction on a connection of its own, alone with the schema."""
+        kind = sqlite if is_sqlite(self._url) else postgresql
+        engine = kind.migration_engine(self._url)
+        try:
+            with self._translated():
+                async with engine.begin() as connection:
+                    if not is_sqlite(self._url):
+                        await connection.execute(
+                            text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+                        )
+                    yield connection
+        finally:
+            await engine.dispose()
+
+    def _migrate(self, connection: Connection, by_command: bool) -> None:
+        found = upgrade.current_revision(connection)
+        if found == upgrade.head_revision():
+            return
+        if found is not None and not upgrade.is_known(found):
+            raise InternalError(
+                f"expected a database schema up to {upgrade.head_revision()}, found {found}, "
+                "which this version of the server does not know; run a newer version",
+                code="schema_too_new",
+            )
+        if found is not None and not is_sqlite(self._url) and not by_command:
+            raise InternalError(
+                f"expected the database schema {upgrade.head_revision()}, found {found}; "
+                "stop the nodes of the older version and run `nur migrate`",
+                code="schema_outdated",
+            )
+        upgrade.upgrade(connection)
+        if is_sqlite(self._url) and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise InternalError(
+                "the migration would leave rows that refer to missing ones; nothing was changed",
+                code="migration_failed",
+            )
+
+    async def _probe(self) -> None:
+        """Fail now rather than at the first request."""
+        with self._translated():
+            if is_sqlite(self._url):
+                await asyncio.to_thread(sqlite.check_file, self._url)
+            async with self._writer.begin() as connection:
+                await connection.execute(text("SELECT 1"))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.IntegrityError:
+            raise
+        except exc.TimeoutError as error:
+            raise Unavailable(
+                f"no database connection became free within {POOL_SECONDS:.0f} s; try again later",
+                code="database_busy",
+            ) from error
+        except UNUSABLE as error:
+            raise _unusable(self._url, error) from error
+        except exc.DatabaseError as error:
+            if error.connection_invalidated or "not a database" in str(error.orig):
+                raise _unusable(self._url, error) from error
+            raise
+
+
+def dialect_of(session: AsyncSession) -> str:
+    """`sqlite` or `postgresql`."""
+    return session.get_bind().dialect.name
+
+
+def insert_for(dialect: str, row: type[Table]) -> Insert:
+    """An INSERT that can be told what to do on a conflict."""
+    table = cast(SQLTable, row.__table__)
+    if dialect == "sqlite":
+        return cast(Insert, sqlite_insert(table))
+    return postgresql_insert(table)
+
+
+def insert_into(session: AsyncSession, row: type[Table]) -> Insert:
+    """The same for the database of a session."""
+    return insert_for(dialect_of(session), row)
+
+
+def _unusable(url: URL, error: BaseException) -> Unavailable:
+    reason = getattr(error, "orig", None) or error
+    return Unavailable(
+        f"the database {url.render_as_string(hide_password=True)} cannot be used: {reason}; "
+        "check that it exists, that it can be written, and that nothing else holds it",
+        code="database_unavailable",
+    )

@@ -1,0 +1,138 @@
+"""Work that must not be lost, put down in the transaction of the row it belongs to.
+
+A job is a row of DBOS's tables, in the same database: it exists if and only if the transaction is
+committed. `jobs/queue.py` carries it out. These two modules are all that knows of DBOS.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache, partial
+from typing import Any
+
+from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowSerializationFormat
+from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from nur_server.clock import SystemClock
+from nur_server.store.addresses import POSTGRESQL_OPTIONS, is_sqlite
+from nur_server.store.engine import Database
+from nur_server.store.steady import unbroken
+
+APPLICATION = "nur"
+SCHEMA = "dbos"
+"""Where its tables are in PostgreSQL; SQLite has one schema only."""
+VERSION = "1"
+"""Of what jobs mean. Fixed, so that work put down before an upgrade is done after it."""
+WORKFLOW = "nur.job"
+
+# It brings a handler of its own unless there is one; what it says belongs in the server's log.
+_logger = logging.getLogger("dbos")
+_logger.addHandler(logging.NullHandler())
+_logger.setLevel(logging.WARNING)
+
+
+class QueueName(StrEnum):
+    JOBS = "jobs"
+    WEBHOOKS = "webhooks"
+    """Partitioned by receiver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something to do, once at least."""
+
+    name: str
+    payload: Mapping[str, Any]
+    """JSON."""
+    key: str
+    """Names the job: another with the same key is the same job, even after it was done."""
+    at: datetime | None = None
+    """Not before. None: as soon as possible."""
+    queue: QueueName = QueueName.JOBS
+    partition: str | None = None
+    origin: str | None = None
+    """The key of the job this one is another try of."""
+    failures: int = 0
+    """Tries before this one."""
+
+
+async def enqueue(session: AsyncSession, job: Job) -> None:
+    """Put a job down as part of the session's transaction. `prepare` was called before."""
+    connection: AsyncConnection = await session.connection()
+    await unbroken(connection.run_sync(partial(_insert, job=job)))
+
+
+def _insert(connection: Connection, job: Job) -> None:
+    options: EnqueueOptions = {
+        "workflow_name": WORKFLOW,
+        "workflow_id": job.key,
+        "queue_name": job.queue.value,
+        "app_version": VERSION,
+        "serialization_type": WorkflowSerializationFormat.PORTABLE,
+    }
+    if job.partition is not None:
+        options["queue_partition_key"] = job.partition
+    if job.at is not None:
+        options["delay_seconds"] = max(0.0, (job.at - SystemClock().now()).total_seconds())
+    client = _client(connection.dialect.name)
+    client.enqueue_in_transaction(connection, options, _written(job))
+
+
+def _written(job: Job) -> dict[str, Any]:
+    """A job as JSON. A newer version reads what an older one wrote: add, never change."""
+    return {
+        "name": job.name,
+        "payload": dict(job.payload),
+        "key": job.origin or job.key,
+        "failures": job.failures,
+        "queue": job.queue.value,
+        "partition": job.partition,
+    }
+
+
+def read(written: Mapping[str, Any]) -> Job:
+    """A job that was put down. Its key is that of its first try."""
+    return Job(
+        name=written["name"],
+        payload=written["payload"],
+        key=written["key"],
+        failures=written["failures"],
+        queue=QueueName(written["queue"]),
+        partition=written["partition"],
+    )
+
+
+@cache
+def _client(dialect: str) -> DBOSClient:
+    """Knows the tables, and writes over its callers' connections; it opens none itself."""
+    address = "sqlite://" if dialect == "sqlite" else "postgresql+psycopg://"
+    return DBOSClient(
+        system_database_engine=create_engine(address),
+        dbos_system_schema=SCHEMA,
+        application_name=APPLICATION,
+        lazy=True,
+    )
+
+
+# The tables
+
+
+async def prepare(database: Database) -> None:
+    """Bring the tables to what this version needs. Cheap where they are there."""
+    url = await url_of(database)
+    await asyncio.to_thread(DBOS.migrate, url.render_as_string(hide_password=False), schema=SCHEMA)
+
+
+async def url_of(database: Database) -> URL:
+    """The database's address for a driver that blocks."""
+    async with database.read() as session:
+        url = session.get_bind().engine.url
+    if is_sqlite(url):
+        return url.set(drivername="sqlite")
+    names = {ours: theirs for theirs, ours in POSTGRESQL_OPTIONS.items() if theirs != "ssl"}
+    query = {names.get(name, name): value for name, value in url.query.items()}
+    return url.set(drivername="postgresql+psycopg", query=query)

@@ -1,0 +1,340 @@
+"""Recordings: a row each, and the audio among the blobs."""
+
+import asyncio
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from sqlalchemy import ColumnElement, and_, select, update
+
+from nur_server.audio.encode import RecordingFormat, transcode
+from nur_server.errors import Conflict, NotFound, NurError, Unavailable
+from nur_server.ids import new_id
+from nur_server.store.blobs import Blobs, BlobWriter
+from nur_server.store.engine import Database
+from nur_server.store.records import SessionState
+from nur_server.store.schema import RecordingRow, SessionRow
+
+PREFIX = "rec"
+"""Of ids."""
+SWEPT_AT_ONCE = 100
+ABANDONED = timedelta(minutes=15)
+"""After the end of its session a recording that nobody closed is another node's to close."""
+
+
+class RecordingStatus(StrEnum):
+    RECORDING = "recording"
+    READY = "ready"
+    FAILED = "failed"
+    """It broke off; what there is can be heard where it has a duration."""
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRecord:
+    """A stored recording, as it was when it was read."""
+
+    id: str
+    account_id: str
+    session_id: str
+    agent_id: str | None
+    status: RecordingStatus
+    duration_seconds: float | None
+    lost_seconds: float
+    size_bytes: int | None
+    """As FLAC."""
+    error_code: str | None
+    error_message: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    expires_at: datetime | None
+    deleted_at: datetime | None
+
+    @property
+    def can_be_heard(self) -> bool:
+        return self.status in (RecordingStatus.READY, RecordingStatus.FAILED) and bool(
+            self.duration_seconds
+        )
+
+
+class RecordingArchive:
+    """A `session.recorder.Archive`: where this node's sessions leave their recordings."""
+
+    def __init__(self, database: Database, blobs: Blobs, node_id: str) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._node_id = node_id
+        self._writers: dict[str, BlobWriter] = {}
+
+    async def begin(
+        self, account_id: str, session_id: str, agent_id: str | None, keep_days: int | None
+    ) -> str:
+        now = self._database.clock.now()
+        recording_id = new_id(PREFIX)
+        async with self._database.write() as session:
+            known = await session.scalar(
+                select(RecordingRow.id).where(RecordingRow.session_id == session_id)
+            )
+            if known is not None:
+                raise Conflict(f"session {session_id} has a recording already")
+            session.add(
+                RecordingRow(
+                    id=recording_id,
+                    account_id=account_id,
+                    session_id=session_id,
+                    agent_id=agent_id,
+                    node_id=self._node_id,
+                    status=RecordingStatus.RECORDING.value,
+                    lost_seconds=0.0,
+                    created_at=now,
+                    expires_at=None if keep_days is None else now + timedelta(days=keep_days),
+                )
+            )
+        self._writers[recording_id] = self._blobs.create(blob_key(account_id, recording_id))
+        return recording_id
+
+    async def append(self, recording_id: str, data: bytes) -> None:
+        await self._writers[recording_id].append(data)
+
+    async def finish(
+        self, recording_id: str, header: bytes, duration_seconds: float, lost_seconds: float
+    ) -> None:
+        await self._writers[recording_id].finish(header)
+        del self._writers[recording_id]
+        record = await _find(self._database, RecordingRow.id == recording_id)
+        await _close(
+            self._database,
+            recording_id,
+            status=RecordingStatus.READY.value,
+            duration_seconds=round(duration_seconds, 3),
+            lost_seconds=round(lost_seconds, 3),
+            size_bytes=await self._blobs.size(blob_key(record.account_id, recording_id)),
+        )
+
+    async def fail(self, recording_id: str, code: str, message: str) -> None:
+        self._writers.pop(recording_id, None)
+        record = await _find(self._database, RecordingRow.id == recording_id)
+        saved = await _save(self._blobs, record)
+        await _close(
+            self._database,
+            recording_id,
+            status=RecordingStatus.FAILED.value,
+            error_code=code,
+            error_message=message,
+            **saved,
+        )
+
+
+class Recordings:
+    """The recordings of one account."""
+
+    def __init__(self, database: Database, blobs: Blobs, account_id: str) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._account_id = account_id
+
+    async def get(self, recording_id: str) -> RecordingRecord:
+        """Raises `NotFound`."""
+        return await _find(
+            self._database,
+            RecordingRow.id == recording_id,
+            RecordingRow.account_id == self._account_id,
+        )
+
+    async def of_session(self, session_id: str) -> RecordingRecord:
+        """Raises `NotFound`."""
+        return await _find(
+            self._database,
+            RecordingRow.session_id == session_id,
+            RecordingRow.account_id == self._account_id,
+        )
+
+    async def delete(self, recording_id: str) -> RecordingRecord:
+        """The audio is gone for good; the record stays. Raises `NotFound`, and `Conflict` while
+        it is being made."""
+        record = await self.get(recording_id)
+        if record.status is RecordingStatus.RECORDING:
+            raise Conflict(
+                f"expected a finished recording, but {recording_id} is being made; "
+                "end its session first",
+                code="recording_in_progress",
+                param="recording_id",
+            )
+        await _delete(self._database, self._blobs, record)
+        return await self.get(recording_id)
+
+
+async def recordings_of(
+    database: Database, account_id: str, session_ids: Collection[str]
+) -> dict[str, RecordingRecord]:
+    """The recordings of these sessions, by session; those without one are left out."""
+    if not session_ids:
+        return {}
+    async with database.read() as session:
+        rows = await session.scalars(
+            select(RecordingRow).where(
+                RecordingRow.account_id == account_id, RecordingRow.session_id.in_(session_ids)
+            )
+        )
+        return {row.session_id: _record(row) for row in rows}
+
+
+async def find_recording(database: Database, recording_id: str) -> RecordingRecord:
+    """The recording of whichever account, for a link that was signed. Raises `NotFound`."""
+    return await _find(database, RecordingRow.id == recording_id)
+
+
+def blob_key(account_id: str, recording_id: str, wanted: RecordingFormat | None = None) -> str:
+    """Where the audio is."""
+    suffix = (wanted or RecordingFormat.FLAC).suffix
+    return f"recordings/{account_id}/{recording_id}.{suffix}"
+
+
+async def ensure_format(blobs: Blobs, record: RecordingRecord, wanted: RecordingFormat) -> str:
+    """The key of the recording in a format, made the first time it is wanted.
+
+    Raises `NotFound`, `Unavailable`.
+    """
+    key = blob_key(record.account_id, record.id, wanted)
+    if wanted is not RecordingFormat.FLAC and await blobs.size(key) is None:
+        await _convert(blobs, blob_key(record.account_id, record.id), key, wanted)
+    return key
+
+
+async def recover_recordings(
+    database: Database, blobs: Blobs, node_id: str, started: datetime
+) -> int:
+    """Close what a node was recording when it died, before it `started` anew. How many there
+    were."""
+    own = RecordingRow.node_id == node_id
+    return await _recover(database, blobs, and_(own, RecordingRow.created_at < started))
+
+
+async def recover_abandoned(database: Database, blobs: Blobs) -> int:
+    """Close what nodes that never came back have left in a shared store. How many there were."""
+    if not blobs.is_shared:
+        return 0
+    ended = select(SessionRow.id).where(
+        SessionRow.state != SessionState.LIVE.value,
+        SessionRow.ended_at < database.clock.now() - ABANDONED,
+    )
+    return await _recover(database, blobs, RecordingRow.session_id.in_(ended))
+
+
+async def delete_expired_recordings(database: Database, blobs: Blobs) -> int:
+    """Delete the audio of recordings whose time is over. How many there were."""
+    late = RecordingRow.expires_at <= database.clock.now()
+    closed = RecordingRow.status.in_([RecordingStatus.READY.value, RecordingStatus.FAILED.value])
+    found = await _select(database, and_(late, closed))
+    for record in found:
+        await _delete(database, blobs, record)
+    return len(found)
+
+
+async def _recover(database: Database, blobs: Blobs, whose: ColumnElement[bool]) -> int:
+    is_open = RecordingRow.status == RecordingStatus.RECORDING.value
+    found = await _select(database, and_(is_open, whose))
+    for record in found:
+        saved = await _save(blobs, record)
+        is_whole = bool(saved)
+        await _close(
+            database,
+            record.id,
+            status=(RecordingStatus.READY if is_whole else RecordingStatus.FAILED).value,
+            error_code="server_restarted",
+            error_message="The server stopped while it was recording.",
+            **saved,
+        )
+    return len(found)
+
+
+async def _save(blobs: Blobs, record: RecordingRecord) -> dict[str, Any]:
+    """Make a whole file of what was kept, and say what there is of it. Empty: nothing."""
+    key = blob_key(record.account_id, record.id)
+    try:
+        seconds = await _convert(blobs, key, key, RecordingFormat.FLAC)
+        size = await blobs.size(key)
+    except NurError:
+        return {}
+    return {"duration_seconds": round(seconds, 3), "size_bytes": size}
+
+
+async def _convert(blobs: Blobs, source: str, target: str, wanted: RecordingFormat) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "made")
+        async with blobs.local(source) as path:
+            try:
+                seconds = await asyncio.to_thread(transcode, path, made, wanted)
+            except (OSError, soundfile.LibsndfileError) as error:
+                raise Unavailable(
+                    "this recording cannot be read, or there is no space to convert it",
+                    code="recording_unreadable",
+                ) from error
+        await blobs.put(target, made)
+    return seconds
+
+
+async def _delete(database: Database, blobs: Blobs, record: RecordingRecord) -> None:
+    await blobs.delete(f"recordings/{record.account_id}/{record.id}.")
+    async with database.write() as session:
+        await session.execute(
+            update(RecordingRow)
+            .where(RecordingRow.id == record.id, RecordingRow.deleted_at.is_(None))
+            .values(status=RecordingStatus.DELETED.value, deleted_at=database.clock.now())
+        )
+
+
+async def _close(database: Database, recording_id: str, **values: Any) -> None:
+    """Once: a recording that is closed stays as it is."""
+    async with database.write() as session:
+        await session.execute(
+            update(RecordingRow)
+            .where(
+                RecordingRow.id == recording_id,
+                RecordingRow.status == RecordingStatus.RECORDING.value,
+            )
+            .values(ended_at=database.clock.now(), **values)
+        )
+
+
+async def _select(database: Database, where: ColumnElement[bool]) -> list[RecordingRecord]:
+    async with database.read() as session:
+        rows = await session.scalars(
+            select(RecordingRow).where(where).order_by(RecordingRow.created_at).limit(SWEPT_AT_ONCE)
+        )
+        return [_record(row) for row in rows]
+
+
+async def _find(database: Database, *where: ColumnElement[bool]) -> RecordingRecord:
+    async with database.read() as session:
+        row = await session.scalar(select(RecordingRow).where(*where))
+    if row is None:
+        raise NotFound(
+            "there is no such recording; a session is recorded only where that was asked for",
+            code="recording_not_found",
+        )
+    return _record(row)
+
+
+def _record(row: RecordingRow) -> RecordingRecord:
+    return RecordingRecord(
+        id=row.id,
+        account_id=row.account_id,
+        session_id=row.session_id,
+        agent_id=row.agent_id,
+        status=RecordingStatus(row.status),
+        duration_seconds=row.duration_seconds,
+        lost_seconds=row.lost_seconds,
+        size_bytes=row.size_bytes,
+        error_code=row.error_code,
+        error_message=row.error_message,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        expires_at=row.expires_at,
+        deleted_at=row.deleted_at,
+    )

@@ -1,0 +1,65 @@
+"""SQLite: one connection that writes, a few that can only read, each on a thread of its own.
+
+WAL with `synchronous=NORMAL`: what was committed survives the death of the process.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+BUSY_SECONDS = 10.0
+"""Longest wait for another process to finish writing."""
+READERS = 4
+
+
+def check_file(url: URL) -> None:
+    """Make the folder of the database, and see that there is one or can be. Blocks.
+
+    Raises `OSError` and `sqlite3.Error`.
+    """
+    file = Path(url.database or "").absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(file, timeout=BUSY_SECONDS)
+    try:
+        connection.execute("PRAGMA schema_version")
+    finally:
+        connection.close()
+
+
+def open_engines(url: URL, pool_seconds: float) -> tuple[AsyncEngine, AsyncEngine]:
+    """One to read with, one to write with."""
+    fixed = {"max_overflow": 0, "pool_timeout": pool_seconds}
+    reader = _engine(url, "BEGIN", ("foreign_keys=ON", "query_only=ON"), **fixed, pool_size=READERS)
+    writer = _engine(url, "BEGIN IMMEDIATE", ("foreign_keys=ON",), **fixed, pool_size=1)
+    return reader, writer
+
+
+def migration_engine(url: URL) -> AsyncEngine:
+    """Foreign keys are off: a migration rebuilds tables by copying them."""
+    return _engine(url, "BEGIN IMMEDIATE", ("foreign_keys=OFF",), poolclass=NullPool)
+
+
+def _engine(url: URL, begin: str, pragmas: tuple[str, ...], **pool: Any) -> AsyncEngine:
+    """`begin` is how every transaction starts; the driver starts none of its own."""
+    engine = create_async_engine(
+        url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}, **pool
+    )
+
+    def prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", *pragmas):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    listen: Callable[..., None] = event.listen
+    listen(engine.sync_engine, "connect", prepare)
+    listen(engine.sync_engine, "begin", start)
+    return engine

@@ -1,0 +1,1 @@
+"""Phone carriers that bring a call's audio over a WebSocket."""

@@ -1,0 +1,452 @@
+"""Agent, session and `session.update` become one configuration."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from nur_server.api import setup
+from nur_server.api.setup import Configuration, Identity
+from nur_server.api.wire.realtime.formats import AudioFormat, Encoding
+from nur_server.api.wire.realtime.schemas import SessionPart
+from nur_server.conversation.config import ToolRunner
+from nur_server.errors import InvalidRequest
+from nur_server.providers.catalogue import Catalogue
+from nur_server.providers.scripted import ScriptedTurnModel
+from nur_server.session.setup import SessionSetup
+from nur_server.store.records import AgentRecord, SessionKind, SessionRecord, SessionState
+from nur_server.store.records import SessionStatus as Status
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CATALOGUE = Catalogue.scripted()
+LOOKUP = {
+    "type": "function",
+    "name": "lookup_order",
+    "description": "Looks up an order.",
+    "parameters": {"type": "object", "properties": {"order_id": {"type": "string"}}},
+}
+AT_AN_ADDRESS = {
+    **LOOKUP,
+    "http": {
+        "url": "https://example.com/orders",
+        "headers": [{"name": "X-Token", "value": "secret"}],
+    },
+}
+
+
+def part(**session: Any) -> SessionPart:
+    return msgspec.convert(session, SessionPart)
+
+
+def agent(**fields: Any) -> AgentRecord:
+    whole: dict[str, Any] = {
+        "id": "agt_1",
+        "account_id": "acc_1",
+        "created_at": NOW,
+        "updated_at": NOW,
+        "name": "Support",
+        "voice_id": "marcus_v2",
+        "system_prompt": "Be brief.",
+    }
+    return AgentRecord(**{**whole, **fields})
+
+
+def session(**fields: Any) -> SessionRecord:
+    whole: dict[str, Any] = {
+        "id": "ses_1",
+        "account_id": "acc_1",
+        "agent_id": "agt_1",
+        "expires_at": NOW,
+        "created_at": NOW,
+        "kind": SessionKind.WEBSOCKET,
+        "state": SessionState.CREATED,
+        "status": Status.ACTIVE,
+    }
+    return SessionRecord(**{**whole, **fields})
+
+
+def made(configuration: Configuration, catalogue: Catalogue = CATALOGUE) -> SessionSetup:
+    return setup.prepare(configuration, Identity("acc_1", "ses_1"), catalogue).setup
+
+
+def refused(configuration: Configuration | None, **session: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as error:
+        if configuration is None:
+            made(setup.from_update(part(**session)))
+        else:
+            setup.update(configuration, part(**session))
+    return error.value
+
+
+# From session.update
+
+
+def test_nothing_asked_for_gives_the_defaults() -> None:
+    running = made(setup.from_update(part()))
+    talk = running.conversation
+    assert (talk.system_prompt, talk.greeting, talk.tools) == ("", None, ())
+    assert (talk.speaks, talk.max_turns, talk.has_turn_model) == (True, None, False)
+    assert (running.output_rate, running.volume, running.speed) == (24_000, 1.0, 1.0)
+    assert (running.agent_id, running.listen.language) == (None, "en")
+
+
+def test_every_documented_field_reaches_the_session() -> None:
+    running = made(
+        setup.from_update(
+            part(
+                system_prompt="You are a concise support agent.",
+                greeting="Hi! How can I help you today?",
+                tools=[LOOKUP],
+                input={
+                    "format": {"encoding": "audio/pcmu"},
+                    "keyterms": ["Nur", "Moonshine"],
+                    "transcription_prompt": "orders",
+                    "language_codes": ["en-GB"],
+                    "continuous_partials": False,
+                    "turn_detection": {
+                        "type": "server_vad",
+                        "vad_threshold": 0.4,
+                        "min_silence": 300,
+                        "max_silence": 2_000,
+                        "interrupt_response": False,
+                        "interruption_delay": 250,
+                        "uninterruptible_turns": ["greeting"],
+                    },
+                },
+                output={
+                    "voice": "claire",
+                    "volume": 50,
+                    "format": {"encoding": "audio/pcm", "sample_rate": 16_000},
+                },
+            )
+        )
+    )
+    talk, detection = running.conversation, running.conversation.turn_detection
+    assert talk.system_prompt == "You are a concise support agent."
+    assert talk.greeting == "Hi! How can I help you today?"
+    assert [(tool.name, tool.runner) for tool in talk.tools] == [
+        ("lookup_order", ToolRunner.CLIENT)
+    ]
+    assert (detection.vad_threshold, detection.min_silence_ms, detection.max_silence_ms) == (
+        0.4,
+        300,
+        2_000,
+    )
+    assert (detection.interrupt_response, detection.interruption_delay_ms) == (False, 250)
+    assert detection.uninterruptible_turns == {"greeting"}
+    assert running.listen.keyterms == ("Nur", "Moonshine")
+    assert (running.listen.prompt, running.listen.wants_partials) == ("orders", False)
+    assert (running.listen.language, talk.language) == ("en", "en")
+    assert (running.output_rate, running.volume) == (16_000, 0.5)
+
+
+def test_text_only_output_does_not_speak() -> None:
+    assert not made(setup.from_update(part(output={"type": "text"}))).conversation.speaks
+
+
+def test_the_session_knows_whether_there_is_a_turn_model() -> None:
+    with_model = Catalogue.scripted(turn_model=ScriptedTurnModel())
+    assert made(setup.from_update(part()), with_model).conversation.has_turn_model
+
+
+def test_first_generation_turn_detection_is_understood() -> None:
+    old = {
+        "type": "server_vad",
+        "speech_detection_threshold": 0.6,
+        "min_end_of_turn_silence_ms": 400,
+        "max_turn_silence_ms": 1_200,
+        "min_interrupt_duration_ms": 300,
+    }
+    detection = made(setup.from_update(part(turn_detection=old))).conversation.turn_detection
+    assert (detection.vad_threshold, detection.min_silence_ms) == (0.6, 400)
+    assert (detection.max_silence_ms, detection.interruption_delay_ms) == (1_200, 300)
+
+
+def test_where_both_generations_of_turn_detection_come_the_present_one_wins() -> None:
+    both = part(
+        turn_detection={"vad_threshold": 0.9, "min_end_of_turn_silence_ms": 400},
+        input={"turn_detection": {"vad_threshold": 0.3}},
+    )
+    detection = made(setup.from_update(both)).conversation.turn_detection
+    assert (detection.vad_threshold, detection.min_silence_ms) == (0.3, 400)
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"output": {"voice": "nobody"}}, "output.voice"),
+        ({"llm": [{"model": "x"}]}, "llm"),
+        (
+            {"input": {"format": {"encoding": "audio/pcma", "sample_rate": 16_000}}},
+            "input.format.sample_rate",
+        ),
+        (
+            {"output": {"format": {"encoding": "audio/pcmu", "sample_rate": 24_000}}},
+            "output.format.sample_rate",
+        ),
+        (
+            {"input": {"turn_detection": {"min_silence": 500, "max_silence": 500}}},
+            "input.turn_detection.min_silence",
+        ),
+        ({"tools": [{"name": "x", "parameters": {"type": "object", "properties": 7}}]}, None),
+        ({"tools": [LOOKUP, LOOKUP]}, "tools[1].name"),
+    ],
+)
+def test_values_that_do_not_go_are_refused(session: dict[str, Any], param: str | None) -> None:
+    error = refused(None, **session)
+    assert error.param == param or (param is None and str(error.param).startswith("tools[0]"))
+
+
+def test_fields_without_effect_are_accepted_and_named() -> None:
+    asked = part(
+        input={"voice_focus": "near-field", "transcription_mode": "balanced"},
+        webhook={"url": "https://example.com", "events": ["session.completed"]},
+    )
+    warnings = " ".join(setup.from_update(asked).warnings)
+    assert all(name in warnings for name in ("voice_focus", "transcription_mode", "webhook"))
+
+
+# The agent
+
+
+def test_an_agent_id_goes_with_nothing_else() -> None:
+    assert setup.agent_id_of(part(agent_id="agt_1")) == "agt_1"
+    assert setup.agent_id_of(part(system_prompt="x")) is None
+    with pytest.raises(InvalidRequest, match="mutually exclusive") as error:
+        setup.agent_id_of(part(agent_id="agt_1", greeting="Hi"))
+    assert error.value.param == "agent_id"
+
+
+def test_an_agent_s_fields_reach_the_session() -> None:
+    running = made(
+        setup.from_agent(
+            agent(
+                first_message="Good morning.",
+                language="en",
+                tools=(LOOKUP,),
+                tool_url="https://example.com/tools",
+                max_turns=7,
+                context_window=4,
+                interruption_threshold=0.8,
+                settings={
+                    "turn_detection": {"min_silence": 700},
+                    "silence": {"reprompt_seconds": 8.0, "max_reprompts": 1},
+                    "max_duration_seconds": 300.0,
+                    "goodbye": "Bye.",
+                    "tool_filler": "",
+                    "speed": 1.2,
+                    "temperature": 0.2,
+                    "max_tokens": 100,
+                    "output": {"volume": 80},
+                },
+            )
+        )
+    )
+    talk = running.conversation
+    assert (talk.greeting, talk.max_turns, talk.context_window) == ("Good morning.", 7, 4)
+    assert (talk.interruption_threshold, talk.turn_detection.min_silence_ms) == (0.8, 700)
+    assert (talk.silence.reprompt_seconds, talk.silence.max_reprompts) == (8.0, 1)
+    assert (talk.max_duration_seconds, talk.goodbye, talk.tool_filler) == (300.0, "Bye.", None)
+    assert talk.tools[0].runner is ToolRunner.SERVER
+    assert (running.speed, running.volume, running.temperature) == (1.2, 0.8, 0.2)
+    assert (running.agent_id, running.max_tokens) == ("agt_1", 100)
+
+
+def test_the_session_s_own_opening_line_wins() -> None:
+    opening = setup.from_agent(agent(first_message="Hi."), session(initial_message="Welcome back."))
+    assert made(opening).conversation.greeting == "Welcome back."
+
+
+def test_variables_are_filled_in_from_context_before_metadata() -> None:
+    configuration = setup.from_agent(
+        agent(system_prompt="You help {{name}} of {{firm}}.", first_message="Hi {{nick|you}}."),
+        session(context={"name": "Ada"}, metadata={"name": "Bob"}),
+    )
+    talk = made(configuration).conversation
+    assert talk.system_prompt == "You help Ada of ."
+    assert talk.greeting == "Hi you."
+    assert len(configuration.warnings) == 1
+    assert "firm" in configuration.warnings[0]
+
+
+def test_what_the_connection_asks_for_goes_before_the_agent_s_format() -> None:
+    telephone = AudioFormat(Encoding.MULAW, 8_000)
+    configured = agent(settings={"output": {"format": {"encoding": "audio/pcm"}}})
+    configuration = setup.from_agent(configured, session(), telephone)
+    assert configuration.input_format == configuration.output_format == telephone
+    assert made(configuration).output_rate == 8_000
+
+
+def test_a_model_that_is_not_configured_is_named() -> None:
+    configuration = setup.from_agent(agent(llm_model="qwen3.5-4b"))
+    prepared = setup.prepare(configuration, Identity("acc_1", "ses_1"), CATALOGUE)
+    assert any("qwen3.5-4b" in warning for warning in prepared.warnings)
+
+
+# Later updates
+
+
+BEGUN = setup.from_update(
+    part(
+        system_prompt="Be brief.",
+        greeting="Hi.",
+        tools=[LOOKUP],
+        input={"keyterms": ["Nur"], "turn_detection": {"vad_threshold": 0.4}},
+        output={"voice": "claire"},
+    )
+)
+
+
+def test_an_update_changes_what_it_names_and_nothing_else() -> None:
+    changed = setup.update(
+        BEGUN, part(system_prompt="Be kind.", input={"turn_detection": {"min_silence": 200}})
+    )
+    talk = made(changed).conversation
+    assert (talk.system_prompt, talk.greeting) == ("Be kind.", "Hi.")
+    assert (talk.turn_detection.vad_threshold, talk.turn_detection.min_silence_ms) == (0.4, 200)
+    assert made(changed).listen.keyterms == ("Nur",)
+    assert [tool.name for tool in talk.tools] == ["lookup_order"]
+
+
+def test_tools_are_replaced_as_a_whole() -> None:
+    other = {**LOOKUP, "name": "refund"}
+    changed = setup.update(BEGUN, part(tools=[other]))
+    assert [tool.name for tool in made(changed).conversation.tools] == ["refund"]
+    assert made(setup.update(changed, part(tools=[]))).conversation.tools == ()
+
+
+def test_null_goes_back_to_the_default() -> None:
+    changed = setup.update(BEGUN, part(input={"turn_detection": {"vad_threshold": None}}))
+    assert made(changed).conversation.turn_detection.vad_threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"greeting": "Hello."}, "greeting"),
+        ({"output": {"voice": "marcus_v2"}}, "output.voice"),
+        ({"output": {"type": "text"}}, "output.type"),
+        ({"input": {"type": "text"}}, "input.type"),
+        ({"output": {"format": {"encoding": "audio/pcmu"}}}, "output.format"),
+        ({"webhook": {"url": "https://example.com", "events": []}}, "webhook"),
+    ],
+)
+def test_what_cannot_change_is_refused_by_name(session: dict[str, Any], param: str) -> None:
+    error = refused(BEGUN, **session)
+    assert (error.code, error.param) == ("immutable_field", param)
+    assert error.message == f"'{param}' cannot be changed after the first session.update"
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        {"greeting": "Hi."},
+        {"output": {"voice": "claire"}},
+        {"output": {"voice": "hazel"}},
+        {"output": {"type": "audio", "format": {"encoding": "audio/pcm", "sample_rate": 24_000}}},
+        {"input": {"type": "audio"}},
+    ],
+)
+def test_repeating_a_value_is_no_change(session: dict[str, Any]) -> None:
+    assert made(setup.update(BEGUN, part(**session))) == made(BEGUN)
+
+
+def test_the_input_format_may_change() -> None:
+    changed = setup.update(BEGUN, part(input={"format": {"encoding": "audio/pcmu"}}))
+    assert changed.input_format == AudioFormat(Encoding.MULAW, 8_000)
+
+
+def test_an_agent_is_named_first_or_never() -> None:
+    assert refused(BEGUN, agent_id="agt_1").code == "agent_id_not_first"
+
+
+def test_silences_are_judged_together_with_what_was_set_before() -> None:
+    changed = setup.update(BEGUN, part(input={"turn_detection": {"max_silence": 300}}))
+    error = refused(changed, input={"turn_detection": {"min_silence": 400}})
+    assert error.param == "input.turn_detection.min_silence"
+
+
+# The echo
+
+
+def test_the_echo_has_the_documented_skeleton() -> None:
+    assert setup.echo(setup.from_update(part()), "ses_1") == {
+        "id": "ses_1",
+        "agent_id": None,
+        "system_prompt": "",
+        "greeting": None,
+        "input": {
+            "type": "audio",
+            "format": {"encoding": "audio/pcm", "sample_rate": 24_000},
+            "turn_detection": None,
+            "keyterms": None,
+            "transcription_mode": None,
+            "continuous_partials": None,
+            "transcription_prompt": None,
+            "language_codes": None,
+            "voice_focus": None,
+            "voice_focus_threshold": None,
+        },
+        "output": {
+            "type": "audio",
+            "voice": "hazel",
+            "format": {"encoding": "audio/pcm", "sample_rate": 24_000},
+            "volume": None,
+        },
+        "tools": [],
+        "llm": [],
+        "pre_connect_requests": [],
+    }
+
+
+def test_the_echo_shows_tools_flat_and_without_secrets() -> None:
+    nested = {"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}
+    configuration = setup.from_agent(agent(tools=(AT_AN_ADDRESS, nested)))
+    first, second = setup.echo(configuration, "ses_1")["tools"]
+    assert (first["name"], first["execution_mode"]) == ("lookup_order", "interactive")
+    assert first["http"]["url"] == "https://example.com/orders"
+    assert "secret" not in str(first)
+    assert (second["name"], second["type"], second["http"]) == ("refund", "function", None)
+
+
+# Tools at an address
+
+
+def test_a_client_s_own_tool_may_run_at_an_address() -> None:
+    configuration = setup.from_update(part(tools=[AT_AN_ADDRESS]))
+    assert made(configuration).conversation.tools[0].runner is ToolRunner.SERVER
+    found = setup.tool_endpoints(configuration, allow_private=False)
+    assert found["lookup_order"].url == "https://example.com/orders"
+    assert dict(found["lookup_order"].headers) == {"X-Token": "secret"}
+
+
+def test_an_address_this_server_may_not_call_is_refused() -> None:
+    private = {**LOOKUP, "http": {"url": "http://127.0.0.1:1/orders"}}
+    configuration = setup.from_update(part(tools=[private]))
+    with pytest.raises(InvalidRequest) as error:
+        setup.tool_endpoints(configuration, allow_private=False)
+    assert error.value.param == "tools[0].http.url"
+    assert setup.tool_endpoints(configuration, allow_private=True)
+
+
+def test_tools_given_back_as_they_are_shown_keep_their_secrets() -> None:
+    begun = setup.from_update(part(tools=[AT_AN_ADDRESS]))
+    shown = setup.echo(begun, "ses_1")["tools"]
+    changed = setup.update(begun, part(tools=shown))
+    found = setup.tool_endpoints(changed, allow_private=False)
+    assert dict(found["lookup_order"].headers) == {"X-Token": "secret"}
+
+
+def test_a_secret_nobody_gave_is_refused() -> None:
+    begun = setup.from_update(part(tools=[AT_AN_ADDRESS]))
+    shown = setup.echo(begun, "ses_1")["tools"]
+    elsewhere = [{**shown[0], "http": {**shown[0]["http"], "url": "https://example.org/"}}]
+    assert refused(begun, tools=elsewhere).param == "tools[0].http.headers"
+
+
+def test_configurations_are_values() -> None:
+    assert replace(BEGUN) == BEGUN
+    setup.update(BEGUN, part(system_prompt="Other."))
+    assert BEGUN.asked.system_prompt == "Be brief."

@@ -1,0 +1,65 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from nur_server.providers import weights
+
+from .conftest import Nur
+
+
+def lines_about(name: str, report: str) -> list[str]:
+    return [line for line in report.splitlines() if f" {name} " in line]
+
+
+def test_a_machine_that_has_everything_is_well(nur: Nur, models_dir: Path) -> None:
+    report = nur("doctor")
+    assert report.code == 0
+    for name in (*weights.MODELS, "database"):
+        (line,) = lines_about(name, report.out)
+        assert line.startswith("ok")
+
+
+def test_missing_models_are_named_with_the_command_that_fetches_them(
+    nur: Nur, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUR_MODELS_DIR", str(tmp_path / "models"))
+    report = nur("doctor")
+    assert report.code == 1
+    (line,) = lines_about(weights.MOONSHINE, report.out)
+    assert line.startswith("!!") and line.endswith("nur models pull")
+
+
+def test_without_a_language_model_it_says_who_answers(nur: Nur, models_dir: Path) -> None:
+    (line,) = lines_about("language model", nur("doctor").out)
+    assert line.startswith("--") and "rules answer" in line and "NUR_LLM_URL" in line
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("NUR_LLM_URL", "language model"),
+        ("NUR_STT_URL", "speech to text"),
+        ("NUR_TTS_URL", "text to speech"),
+    ],
+)
+def test_a_model_server_that_does_not_answer_is_a_fault(
+    nur: Nur, models_dir: Path, monkeypatch: pytest.MonkeyPatch, setting: str, name: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+    monkeypatch.setenv(setting, url)
+    report = nur("doctor")
+    assert report.code == 1
+    (line,) = lines_about(name, report.out)
+    assert line.startswith("!!") and url in line
+
+
+def test_a_database_that_cannot_be_used_is_a_fault(
+    nur: Nur, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUR_DATABASE_URL", "mysql://localhost/nur")
+    report = nur("doctor")
+    assert report.code == 1
+    (line,) = lines_about("database", report.out)
+    assert line.startswith("!!") and "NUR_DATABASE_URL" in line

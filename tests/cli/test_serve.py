@@ -1,0 +1,87 @@
+"""`nur serve` as a program of its own, with the embedded engines."""
+
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from nur_server.cli.home import Home
+
+from .conftest import Program
+
+Start = Callable[..., Program]
+
+
+def address_of(server: Program) -> str:
+    return server.line_with("Nur is ready at").split()[-1]
+
+
+def test_tells_where_it_is_and_what_it_works_with(program: Start, data_dir: Path) -> None:
+    server = program("serve", "--port", "0")
+    address = address_of(server)
+    key = server.line_with("API key").split()[2]
+    assert key == Home(data_dir).key()
+    assert "moonshine-tiny-en" in server.line_with("Hears with")
+    assert server.line_with("Speaks with")
+    assert "no language model was found" in server.line_with("Thinks with")
+
+    assert httpx2.get(f"{address}/readyz").status_code == 200
+    listed = httpx2.get(f"{address}/v1/agents", headers={"Authorization": f"Bearer {key}"})
+    assert listed.json()["data"] == []
+
+    server.signal(signal.SIGTERM)
+    ended = server.finish()
+    assert ended.code == 0
+    assert ended.err == ""
+
+
+def test_shows_the_key_on_the_first_start_only(program: Start, data_dir: Path) -> None:
+    first = program("serve", "--port", "0")
+    assert first.line_with("API key").split()[2].startswith("nur_")
+    first.signal(signal.SIGINT)
+    assert first.finish().code == 0
+
+    second = program("serve", "--port", "0")
+    assert second.line_with("API key").endswith(f"in {Home(data_dir).key_file}")
+    second.signal(signal.SIGINT)
+    out = second.finish().out
+    assert (Home(data_dir).key() or "missing") not in out
+
+
+def test_a_second_server_of_the_same_directory_is_sent_away(program: Start) -> None:
+    address = address_of(program("serve", "--port", "0"))
+    refused = program("serve", "--port", "0").finish()
+    assert refused.code == 1
+    assert refused.err.startswith("error: a server already runs from")
+    assert address in refused.err and refused.err.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_loaded(program: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = program("serve", "--port", str(port)).finish()
+    assert refused.code == 1
+    assert f"port {port}: Address already in use" in refused.err
+    assert refused.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("NUR_DATABASE_URL", "sqlite:////proc/nur.db", "cannot be used"),
+        ("NUR_DATABASE_URL", "redis://localhost", "postgresql://"),
+        ("NUR_MODELS_DIR", "/proc/models", "NUR_MODELS_DIR"),
+        ("NUR_MAX_SESSIONS", "none", "NUR_MAX_SESSIONS"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_one_line(
+    program: Start, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    refused = program("serve", "--port", "0").finish()
+    assert refused.code == 1
+    assert said in refused.err
+    assert refused.err.count("\n") == 1

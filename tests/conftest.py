@@ -1,0 +1,7 @@
+"""What every test needs."""
+
+import asyncio
+
+# looptime asks for the current event loop before a synchronous test too, which would make one that
+# nobody closes. Saying that there is none makes it ask in vain.
+asyncio.set_event_loop(None)

@@ -1,0 +1,75 @@
+"""Windows of audio become stretches of speech and silence."""
+
+import pytest
+
+from nur_server.conversation.events import LISTEN_RATE, SpeechScored
+from nur_server.conversation.hearing import (
+    END_SILENCE_MS,
+    ONSET_WINDOWS,
+    SPEAKER_MEMORY,
+    Ear,
+    Sound,
+    to_ms,
+)
+
+WINDOW = 512
+THRESHOLD = 0.5
+
+
+def hear(ear: Ear, *probabilities: float) -> list[Sound]:
+    """What each of the next windows adds."""
+    sounds = []
+    for probability in probabilities:
+        end = ear.position + WINDOW
+        score = SpeechScored(end / LISTEN_RATE, end, probability, -20.0)
+        sounds.append(ear.hear(score, THRESHOLD))
+    return sounds
+
+
+def test_speech_begins_with_two_windows_in_a_row() -> None:
+    ear = Ear()
+    assert hear(ear, 0.1, 0.9, 0.9, 0.9) == [Sound.QUIET, Sound.QUIET, Sound.ONSET, Sound.SPEECH]
+    assert ear.onset == WINDOW and ear.is_speaking
+
+
+def test_a_click_is_no_onset() -> None:
+    ear = Ear()
+    assert Sound.ONSET not in hear(ear, *[0.9] * (ONSET_WINDOWS - 1), 0.1, 0.9, 0.1)
+
+
+def test_speech_goes_on_a_little_below_the_threshold() -> None:
+    ear = Ear()
+    assert hear(ear, 0.4) == [Sound.QUIET]
+    hear(ear, 0.9, 0.9)
+    assert hear(ear, 0.4, 0.2) == [Sound.SPEECH, Sound.PAUSE]
+
+
+def test_after_a_pause_speech_needs_a_new_onset() -> None:
+    ear = Ear()
+    hear(ear, 0.9, 0.9)
+    pauses = -(-END_SILENCE_MS // to_ms(WINDOW))
+    hear(ear, *[0.1] * pauses)
+    assert not ear.is_speaking and ear.silence_ms == pauses * to_ms(WINDOW)
+    assert hear(ear, 0.9, 0.9) == [Sound.QUIET, Sound.ONSET]
+
+
+def test_a_gap_within_a_word_is_no_end() -> None:
+    ear = Ear()
+    hear(ear, 0.9, 0.9, 0.1)
+    assert hear(ear, 0.9) == [Sound.SPEECH]
+    assert ear.silence_ms == 0 and ear.speech_end == ear.position
+
+
+def test_silence_passes_without_audio() -> None:
+    ear = Ear()
+    hear(ear, 0.9, 0.9)
+    ear.starve(200)
+    assert ear.silence_ms == 200 and not ear.is_speaking
+
+
+def test_the_level_of_the_speaker_follows_their_turns() -> None:
+    ear = Ear()
+    ear.learn_speaker(-20.0)
+    assert ear.speaker_db == -20.0
+    ear.learn_speaker(-30.0)
+    assert ear.speaker_db == pytest.approx(-20.0 - 10 * SPEAKER_MEMORY)

@@ -1,0 +1,102 @@
+"""The prompt: what was said, as heard."""
+
+from nur_server.conversation.events import Role
+from nur_server.conversation.history import CUT_OFF, STILL_RUNNING, History
+from nur_server.conversation.record import ToolStatus
+from nur_server.conversation.tools import ToolJournal
+
+
+def lines(
+    history: History, tools: ToolJournal | None = None, **more: object
+) -> list[tuple[str, str]]:
+    prompt = history.prompt("Be kind.", tools or ToolJournal(), **({"turns": 10} | more))  # type: ignore[arg-type]
+    return [(message.role.value, message.content) for message in prompt]
+
+
+def test_turns_follow_the_system_prompt() -> None:
+    history = History()
+    history.user_said("Hello.")
+    history.agent_said("Hi.", was_cut=False, call_ids=())
+    assert lines(history) == [("system", "Be kind."), ("user", "Hello."), ("assistant", "Hi.")]
+
+
+def test_the_model_is_told_where_it_was_cut_off() -> None:
+    history = History()
+    history.user_said("What is there?")
+    history.agent_said("We have", was_cut=True, call_ids=())
+    history.user_said("Stop.")
+    assert lines(history)[-2:] == [("assistant", "We have"), ("user", f"{CUT_OFF} Stop.")]
+
+
+def test_user_messages_in_a_row_become_one() -> None:
+    history = History()
+    history.user_said("One.")
+    history.user_said("Two.")
+    assert lines(history)[1:] == [("user", "One.\nTwo.")]
+
+
+def test_a_reply_nobody_heard_leaves_no_trace() -> None:
+    history = History()
+    history.user_said("One.")
+    history.agent_said("", was_cut=True, call_ids=())
+    history.user_said("Two.")
+    assert lines(history)[1:] == [("user", "One.\nTwo.")]
+
+
+def test_a_call_is_followed_by_its_result_even_while_it_runs() -> None:
+    history, tools = History(), ToolJournal()
+    call = tools.open("c1", "resp_1", "look", "{}", None, 0)
+    history.user_said("Look.")
+    history.agent_said("", was_cut=False, call_ids=("c1",))
+    assert lines(history, tools)[-1] == ("tool", STILL_RUNNING)
+    tools.close(call.record.call_id, ToolStatus.SUCCEEDED, '"seen"', 5)
+    assert lines(history, tools)[-1] == ("tool", '"seen"')
+
+
+def test_words_said_aside_come_with_the_next_turn_once() -> None:
+    history = History()
+    history.user_said_aside("mm-hm")
+    history.user_said("And then?")
+    history.user_said("More.")
+    [(_, text)] = lines(history)[1:]
+    assert text == '[While you spoke I said "mm-hm".] And then?\nMore.'
+
+
+def test_only_the_last_turns_are_shown_and_calls_stay_whole() -> None:
+    history, tools = History(), ToolJournal()
+    for number in range(4):
+        call = tools.open(f"c{number}", f"resp_{number}", "look", "{}", None, 0)
+        tools.close(call.record.call_id, ToolStatus.SUCCEEDED, str(number), 5)
+        history.user_said(f"Turn {number}.")
+        history.agent_said("", was_cut=False, call_ids=(f"c{number}",))
+    prompt = history.prompt("", tools, turns=2)
+    assert [m.content for m in prompt if m.role is Role.USER] == ["Turn 2.", "Turn 3."]
+    asked = [call.call_id for m in prompt for call in m.tool_calls]
+    assert asked == [m.tool_call_id for m in prompt if m.role is Role.TOOL] == ["c2", "c3"]
+
+
+def test_the_greeting_is_there_before_the_first_turn() -> None:
+    history = History()
+    history.agent_said("Welcome.", was_cut=False, call_ids=())
+    history.user_said("Hello.")
+    assert lines(history)[1:] == [("assistant", "Welcome."), ("user", "Hello.")]
+
+
+def test_context_from_the_client_joins_the_system_prompt() -> None:
+    history = History()
+    history.note(Role.SYSTEM, "The caller is Ada.")
+    history.note(Role.USER, "I am Ada.")
+    assert lines(history, instructions="Be brief.") == [
+        ("system", "Be kind.\n\nThe caller is Ada.\n\nBe brief."),
+        ("user", "I am Ada."),
+    ]
+
+
+def test_a_turn_that_is_not_certain_yet_can_be_shown() -> None:
+    history = History()
+    history.user_said_aside("yeah")
+    assert lines(history, user_text="Go on.")[-1] == (
+        "user",
+        '[While you spoke I said "yeah".] Go on.',
+    )
+    assert lines(history)[1:] == []

@@ -1,0 +1,101 @@
+"""What is an interruption, row by row."""
+
+import pytest
+
+from nur_server.conversation.interruption import (
+    ASIDE_DB,
+    OverlapEvidence,
+    Ruling,
+    judge,
+    yield_ms,
+)
+
+AGENT = "We have running shoes, walking shoes and hiking boots in all sizes."
+
+
+def overlap(
+    text: str = "",
+    speech_ms: int = 600,
+    silence_ms: int = 0,
+    level_db: float = -20.0,
+    *,
+    current: bool = True,
+    speaker_db: float | None = -20.0,
+    text_ms: int | None = None,
+) -> OverlapEvidence:
+    covered = speech_ms if text_ms is None else text_ms
+    return OverlapEvidence(
+        speech_ms, silence_ms, text, current, level_db, speaker_db, AGENT, "en", covered
+    )
+
+
+FAR = -20 - ASIDE_DB - 1
+
+
+@pytest.mark.parametrize(
+    ("given", "ruling", "reason"),
+    [
+        (overlap("Stop it", 500), Ruling.YIELD, "stop_command"),
+        (overlap("The brown ones instead", 700, 400), Ruling.YIELD, "words"),
+        (overlap("What about the sandals"), Ruling.HOLD, "few_words"),
+        (overlap("What about", 500), Ruling.LISTEN, "few_words"),
+        (overlap("What about", 700), Ruling.HOLD, "few_words"),
+        (overlap("What about", 1200), Ruling.YIELD, "words"),
+        (overlap("Mm-hmm", 400), Ruling.DISREGARD, "backchannel"),
+        (overlap("Mm-hmm", 400, 400), Ruling.CARRY_ON, "backchannel"),
+        (overlap("uh", 300, 400), Ruling.CARRY_ON, "vocal_tic"),
+        (overlap("hiking boots in all", 900), Ruling.DISREGARD, "echo"),
+        (overlap("hiking boots in all", 900, 400), Ruling.CARRY_ON, "echo"),
+        (overlap("can you close the door", 900, 0, FAR), Ruling.DISREGARD, "aside"),
+        (overlap("can you close the door", 900, 400, FAR), Ruling.CARRY_ON, "aside"),
+        (overlap("", 900, 400, FAR), Ruling.CARRY_ON, "aside"),
+        (
+            overlap("can you close the door", 900, level_db=-35, speaker_db=None),
+            Ruling.HOLD,
+            "few_words",
+        ),
+        (overlap("Honey, can you close the door", 900), Ruling.DISREGARD, "aside"),
+        (overlap("", 150), Ruling.LISTEN, "short_speech"),
+        (overlap("", 2000, current=False), Ruling.HOLD, "long_speech"),
+        (overlap("", 300, 400), Ruling.CARRY_ON, "no_words"),
+        (overlap("", 1200, 400), Ruling.CARRY_ON, "no_words"),
+        (overlap("", 2000, 400), Ruling.YIELD, "long_speech"),
+    ],
+)
+def test_an_overlap_is_judged_by_its_evidence(
+    given: OverlapEvidence, ruling: Ruling, reason: str
+) -> None:
+    verdict = judge(given, threshold=0.5, delay_ms=0)
+    assert (verdict.ruling, verdict.reason) == (ruling, reason)
+
+
+@pytest.mark.parametrize("misheard", ["And?", "Thank you.", "God.", "Of her."])
+def test_a_short_sound_that_nobody_follows_up_is_let_pass(misheard: str) -> None:
+    verdict = judge(overlap(misheard, 400, 400), 0.5, 0)
+    assert (verdict.ruling, verdict.reason) == (Ruling.CARRY_ON, "too_brief")
+
+
+@pytest.mark.parametrize("text", ["No.", "Why?", "Hello?"])
+def test_a_single_word_that_takes_the_floor_is_an_interruption(text: str) -> None:
+    assert judge(overlap(text, 350, 400), 0.5, 0).ruling is Ruling.YIELD
+
+
+def test_a_guess_at_the_first_word_is_not_yet_a_stop_command() -> None:
+    guess = overlap("Let me.", 450, text_ms=200)
+    assert judge(guess, 0.5, 0).ruling is Ruling.LISTEN
+
+
+def test_at_zero_everything_yields_and_at_one_nothing_does() -> None:
+    assert judge(overlap("mm-hmm", 64), 0.0, 0).ruling is Ruling.YIELD
+    assert judge(overlap("stop", 5000), 1.0, 0).ruling is Ruling.CARRY_ON
+
+
+def test_speech_within_the_delay_never_interrupts() -> None:
+    assert judge(overlap("stop it", 300), 0.0, 500).ruling is Ruling.DISREGARD
+    assert judge(overlap("stop it", 300, 400), 0.0, 500).ruling is Ruling.CARRY_ON
+    assert judge(overlap("stop it", 600), 0.0, 500).ruling is Ruling.YIELD
+
+
+def test_a_higher_threshold_takes_more_speech() -> None:
+    takes = [yield_ms(threshold / 10) for threshold in range(1, 10)]
+    assert takes == sorted(takes) and takes[0] < takes[-1]

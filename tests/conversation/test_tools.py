@@ -1,0 +1,107 @@
+"""The journal of tool calls."""
+
+from dataclasses import replace
+
+import pytest
+
+from nur_server.conversation.config import ExecutionMode, ToolSpec
+from nur_server.conversation.record import ToolStatus
+from nur_server.conversation.tools import (
+    MAX_RESULT_CHARACTERS,
+    RefusedCall,
+    ToolJournal,
+    check_arguments,
+)
+
+TOOL = ToolSpec(
+    "lookup",
+    "Look up",
+    {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "pattern": "[0-9]+"},
+            "kind": {"enum": ["order", "return"]},
+        },
+        "required": ["id"],
+    },
+)
+
+
+def test_arguments_that_fit_are_given_as_an_object() -> None:
+    assert check_arguments(TOOL, "lookup", '{"id": "12"}') == {"id": "12"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "must be a JSON object"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"id": 123456789012345678901234567890}', "has too many digits"),
+        ('{"id": 1e999}', "is not a finite number"),
+        ('{"id": NaN}', "is not a finite number"),
+        ('{"id": "\\ud83d"}', "not valid JSON"),
+        ("{}", "'id' is a required property"),
+        ('{"id": 12}', "is not of type 'string'"),
+        ('{"id": "12a"}', "in full"),
+        ('{"id": "12", "kind": "gift"}', "is not one of"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments: str, complaint: str) -> None:
+    with pytest.raises(RefusedCall, match=complaint):
+        check_arguments(TOOL, "lookup", arguments)
+
+
+def test_a_call_has_one_result_and_the_first_one_counts() -> None:
+    journal = ToolJournal()
+    journal.open("c1", "resp_1", "lookup", "{}", TOOL, 0)
+    assert journal.close("c1", ToolStatus.SUCCEEDED, "one", 5) is not None
+    assert journal.close("c1", ToolStatus.FAILED, "two", 6) is None
+    assert journal.result("c1") == "one"
+    assert journal.close("unknown", ToolStatus.FAILED, "", 6) is None
+
+
+@pytest.mark.parametrize("wanted", ["c1", "", "a b", "x" * 65, 'c"1'])
+def test_an_id_is_unique_and_harmless(wanted: str) -> None:
+    journal = ToolJournal()
+    journal.open("c1", "resp_1", "lookup", "{}", TOOL, 0)
+    call = journal.open(wanted, "resp_2", "lookup", "{}", TOOL, 0)
+    assert call.record.call_id not in ("c1", wanted)
+    assert call.record.call_id.isascii() and " " not in call.record.call_id
+
+
+def test_a_repeat_is_the_same_call_in_the_same_response() -> None:
+    journal = ToolJournal()
+    journal.open("a", "resp_1", "lookup", '{"id": "1", "kind": "order"}', TOOL, 0)
+    same = journal.open("b", "resp_1", "lookup", '{"kind":"order","id":"1"}', TOOL, 0)
+    other = journal.open("c", "resp_1", "lookup", '{"id": "2"}', TOOL, 0)
+    later = journal.open("d", "resp_2", "lookup", '{"id": "2"}', TOOL, 0)
+    assert journal.is_repeat(same)
+    assert not journal.is_repeat(other) and not journal.is_repeat(later)
+
+
+def test_a_tool_can_advise_the_model() -> None:
+    journal = ToolJournal()
+    tool = replace(TOOL, success_instructions="Be glad.", error_instructions="Be sorry.")
+    for call_id, status in (("a", ToolStatus.SUCCEEDED), ("b", ToolStatus.TIMED_OUT)):
+        journal.open(call_id, "resp_1", "lookup", call_id, tool, 0)
+        journal.close(call_id, status, "Well.", 1)
+    assert journal.result("a") == "Well.\n\nBe glad."
+    assert journal.result("b") == "Well.\n\nBe sorry."
+
+
+def test_a_huge_result_is_cut() -> None:
+    journal = ToolJournal()
+    journal.open("a", "resp_1", "lookup", "{}", TOOL, 0)
+    journal.close("a", ToolStatus.SUCCEEDED, "x" * 10 * MAX_RESULT_CHARACTERS, 1)
+    assert len(journal.result("a") or "") < MAX_RESULT_CHARACTERS + 100
+
+
+def test_only_a_holding_tool_keeps_the_agent_silent() -> None:
+    journal = ToolJournal()
+    holding = replace(TOOL, execution_mode=ExecutionMode.HOLD)
+    assert not journal.open("a", "resp_1", "lookup", "{}", TOOL, 0).holds
+    call = journal.open("b", "resp_1", "lookup", "{}", holding, 0)
+    assert call.holds
+    journal.close("b", ToolStatus.SUCCEEDED, "", 1)
+    assert not call.holds

@@ -1,0 +1,130 @@
+"""How much silence ends a turn, row by row."""
+
+import pytest
+
+from nur_server.conversation.config import TurnDetection
+from nur_server.conversation.turns import (
+    ANSWER_MS,
+    COMPLETE_MS,
+    DICTATION_MS,
+    MID_THOUGHT_MS,
+    NO_MODEL_OPEN_MS,
+    NO_MODEL_SENTENCE_MS,
+    UNSURE_MS,
+    WORDLESS_MS,
+    TurnEvidence,
+    judge,
+)
+from nur_server.conversation.words import Expected
+
+DEFAULT = TurnDetection()
+
+
+def evidence(
+    text: str = "Do you sell boots?",
+    probability: float | None = 0.95,
+    expects: Expected = Expected.NONE,
+    *,
+    current: bool = True,
+    model: bool = True,
+    confidence: float | None = None,
+) -> TurnEvidence:
+    return TurnEvidence(text, current, probability, expects, "en", model, confidence)
+
+
+@pytest.mark.parametrize(
+    ("given", "silence_ms", "reason"),
+    [
+        (evidence(), COMPLETE_MS, "turn_complete"),
+        (evidence(probability=0.6), UNSURE_MS, "turn_likely"),
+        (evidence("Boots.", 0.2), UNSURE_MS, "short_turn"),
+        (evidence("I want to buy shoes.", 0.2), MID_THOUGHT_MS, "turn_unlikely"),
+        (evidence("I want to buy shoes", 0.2), MID_THOUGHT_MS, "turn_unlikely"),
+        (evidence(probability=None), UNSURE_MS, "turn_model_pending"),
+        (evidence("I want to buy shoes.", None, model=False), NO_MODEL_SENTENCE_MS, "sentence_end"),
+        (evidence("I bought shoes", None, model=False), NO_MODEL_OPEN_MS, "silence"),
+        (evidence("I want to buy the", 0.95), MID_THOUGHT_MS, "function_word"),
+        (evidence("Well, let me think", 0.95), MID_THOUGHT_MS, "lead_in"),
+        (evidence("um", 0.95), MID_THOUGHT_MS, "vocal_tic"),
+        (evidence("", 0.95), WORDLESS_MS, "no_words"),
+        (evidence("?", 0.95), WORDLESS_MS, "no_words"),
+        (evidence("whatever", 0.95, current=False), UNSURE_MS, "transcript_pending"),
+        (evidence("Yes.", 0.1, Expected.YES_NO), ANSWER_MS, "complete_answer"),
+    ],
+)
+def test_the_silence_fits_what_was_said(given: TurnEvidence, silence_ms: int, reason: str) -> None:
+    verdict = judge(given, DEFAULT)
+    assert (verdict.silence_ms, verdict.reason) == (silence_ms, reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We need about.",
+        "The problem is that.",
+        "I would like to order.",
+        "I have been thinking.",
+        "Can you tell me?",
+        "It was black and,",
+    ],
+)
+def test_a_full_stop_of_the_recogniser_ends_no_sentence_that_goes_on(text: str) -> None:
+    assert judge(evidence(text, 0.97), DEFAULT).silence_ms == MID_THOUGHT_MS
+
+
+@pytest.mark.parametrize(
+    "text", ["I am not sure where it is.", "As soon as you can.", "It is too expensive for me."]
+)
+def test_a_last_word_that_may_end_a_sentence_does(text: str) -> None:
+    assert judge(evidence(text, 0.97), DEFAULT).silence_ms == COMPLETE_MS
+
+
+def test_words_that_are_likely_misheard_say_nothing_about_the_end() -> None:
+    sure, doubtful = evidence(confidence=0.9), evidence(confidence=0.6)
+    assert judge(sure, DEFAULT).reason == "turn_complete"
+    assert judge(doubtful, DEFAULT).reason == "words_doubtful"
+    assert judge(doubtful, DEFAULT).silence_ms == MID_THOUGHT_MS
+
+
+def test_a_comma_of_the_recogniser_is_weighed_against_the_turn_model() -> None:
+    assert judge(evidence("I live in Portland,", 0.97), DEFAULT).silence_ms == UNSURE_MS
+    assert judge(evidence("I live in Portland,", 0.3), DEFAULT).silence_ms == MID_THOUGHT_MS
+
+
+@pytest.mark.parametrize(
+    ("given", "silence_ms", "reason"),
+    [
+        (evidence("My number is four two seven", 0.3), MID_THOUGHT_MS, "number"),
+        (evidence("My number is four two seven", None), DICTATION_MS, "number"),
+        (evidence("It is four two seven", 0.95), MID_THOUGHT_MS, "number"),
+        (evidence("It is nine zero two one zero", 0.95), UNSURE_MS, "number_complete"),
+        (evidence("four two", 0.95, Expected.NUMBER), MID_THOUGHT_MS, "number"),
+        (evidence("02134 5567", 0.95, Expected.NUMBER), UNSURE_MS, "number_complete"),
+        (evidence("They ordered them", 0.95, Expected.NUMBER), MID_THOUGHT_MS, "number"),
+        (evidence("No idea where it is.", 0.95, Expected.NUMBER), COMPLETE_MS, "turn_complete"),
+        (evidence("It is John dot", 0.95, Expected.SPELLING), MID_THOUGHT_MS, "spelling"),
+        (
+            evidence("john at example dot com", 0.95, Expected.SPELLING),
+            UNSURE_MS,
+            "spelling_complete",
+        ),
+        (evidence("I live at forty two", 0.95, Expected.OPEN), MID_THOUGHT_MS, "number"),
+    ],
+)
+def test_numbers_and_spellings_are_waited_for(
+    given: TurnEvidence, silence_ms: int, reason: str
+) -> None:
+    verdict = judge(given, DEFAULT)
+    assert (verdict.silence_ms, verdict.reason) == (silence_ms, reason)
+
+
+def test_min_silence_is_a_floor_and_max_silence_a_ceiling() -> None:
+    assert judge(evidence(), TurnDetection(min_silence_ms=1000)).silence_ms == 1000
+    waiting = evidence("I want to buy the")
+    assert judge(waiting, TurnDetection(max_silence_ms=600)).silence_ms == 600
+
+
+@pytest.mark.parametrize("text", ["um", "", "I want to buy the"])
+def test_only_a_likely_end_is_worth_an_early_reply(text: str) -> None:
+    assert judge(evidence(), DEFAULT).is_confident
+    assert not judge(evidence(text), DEFAULT).is_confident

@@ -1,0 +1,216 @@
+"""A conversation by voice over a real socket: real speech in, recognisable speech out.
+
+A server with the embedded engines and no language model listens on a port of its own. The caller is
+a synthesised voice that goes through the SDK; what the agent says is transcribed again by the
+embedded recogniser. Nothing is asserted on a clock, only on what was understood.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nur import Agent, AsyncNurClient, Transcript
+from nur_server.cli import node
+from nur_server.cli.dialogue import Account, Dialogue
+from nur_server.cli.line import Line
+from nur_server.cli.mouth import Reciter
+from nur_server.cli.node import Node
+from nur_server.cli.talk import converse, recite
+from nur_server.cli.voices import hear, speak
+from nur_server.conversation.words import normalise
+from nur_server.errors import NurError
+from nur_server.ports import Samples
+from nur_server.providers import weights
+from nur_server.providers.moonshine import NAME as EARS
+from nur_server.settings import Settings
+
+pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(180)]
+
+PROMPT = (
+    "You are a friendly customer support agent for an e-commerce store. "
+    "We are open from nine in the morning until six in the evening. "
+    "Under the return policy of this store every parcel can come back within thirty days, as long "
+    "as it is unused and in its original packaging, and the label is sent by email on the same day."
+)
+LOOKUP = {
+    "name": "lookup_order",
+    "description": "Look up order status by ID",
+    "parameters": {"order_id": {"type": "string", "required": True}},
+}
+CUT_AFTER_SECONDS = 6.0
+"""How much of the answer is heard before it is interrupted: that it is given by rule, and more."""
+ANSWER_SECONDS = 30.0
+
+Conduct = Callable[[Dialogue, Reciter, Sequence[Samples]], Awaitable[None]]
+"""How a caller behaves who has these things to say."""
+
+
+@dataclass
+class Talk:
+    """A conversation that has been held."""
+
+    account: Account
+    kept: Transcript
+    said: list[str]
+    """What can be understood of the agent's audio, reply by reply."""
+    calls: list[str]
+    """The orders the tool was called for."""
+
+    def assert_understood(self, *words: str) -> None:
+        """The server understood the caller to say these words."""
+        assert_words(" ".join(self.account.user), words)
+
+    def assert_spoke(self, *words: str) -> None:
+        """These words can be heard in the agent's audio."""
+        assert_words(" ".join(self.said), words)
+
+
+def assert_words(text: str, words: Sequence[str]) -> None:
+    missing = [word for word in words if word not in normalise(text)]
+    assert not missing, f"expected {missing} in {text!r}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    found = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        port=0,
+        log_level="error",
+        discover_models=False,
+        drain_seconds=0,
+        llm_url=None,
+        stt_url=None,
+        tts_url=None,
+        database_url=None,
+    )
+    try:
+        weights.pull(list(weights.MODELS), found.models_dir)
+    except NurError as error:
+        pytest.skip(f"no speech models: {error.message}")
+    return found
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[tuple[Node, AsyncNurClient]]:
+    with node.claimed(settings) as place:
+        async with node.running(place) as here, asyncio.TaskGroup() as group:
+            group.create_task(here.serve())
+            await here.server.ready.wait()
+            async with AsyncNurClient(await here.any_key(), place.address) as client:
+                yield here, client
+            here.server.stop()
+
+
+class Stage:
+    """Where a caller talks to an agent."""
+
+    def __init__(self, here: Node, client: AsyncNurClient, agent: Agent) -> None:
+        self._here = here
+        self._client = client
+        self._agent = agent
+        self._calls: list[str] = []
+        self.mouth = Reciter()
+
+    async def hold(self, conduct: Conduct, *texts: str) -> Talk:
+        """A session in which `conduct` has the caller say `texts`."""
+        speech = await speak(texts)
+        session = await self._client.agents.sessions.create(
+            agent_id=self._agent.id, initial_message="Hello! How can I help you today?"
+        )
+
+        async def go(dialogue: Dialogue) -> None:
+            dialogue.expect_reply()
+            await conduct(dialogue, self.mouth, speech)
+
+        with Line() as line:
+            account = await converse(
+                self._client,
+                session,
+                {"lookup_order": self._look_up},
+                line,
+                self.mouth,
+                asyncio.Event(),
+                go,
+            )
+        ears = self._here.services.catalogue.speech_to_text(EARS).engine
+        said = [await hear(ears, line.heard_of(reply.id)) for reply in account.replies]
+        kept = await self._client.sessions.transcript(session.session_id)
+        return Talk(account, kept, said, self._calls)
+
+    def _look_up(self, order_id: str) -> dict[str, str]:
+        self._calls.append(order_id)
+        return {"status": "waiting for payment"}
+
+
+async def cut_in(dialogue: Dialogue, mouth: Reciter, speech: Sequence[Samples]) -> None:
+    """Say the second over the answer to the first."""
+    question, interruption = speech
+    await dialogue.until_settled(ANSWER_SECONDS)
+    mouth.say(question)
+    dialogue.expect_reply()
+    assert await dialogue.until(
+        lambda: dialogue.heard_seconds() >= CUT_AFTER_SECONDS, ANSWER_SECONDS
+    )
+    mouth.say(interruption)
+    dialogue.expect_reply()
+    await dialogue.until_settled(ANSWER_SECONDS)
+
+
+@pytest.fixture
+async def stage(settings: Settings) -> AsyncIterator[Stage]:
+    async with serving(settings) as (here, client):
+        agent = await client.agents.create(
+            name="Support", voice_id="rachel_v2", system_prompt=PROMPT, tools=[LOOKUP]
+        )
+        yield Stage(here, client, agent)
+
+
+async def test_a_question_is_understood_and_answered_aloud(stage: Stage) -> None:
+    talk = await stage.hold(recite, "What are your opening hours?")
+    talk.assert_understood("opening hours")
+    talk.assert_spoke("help", "morning", "evening")
+    assert talk.account.errors == []
+    assert talk.account.ended_reason == "client_ended"
+
+
+async def test_a_tool_of_the_client_is_called_once_and_its_result_spoken(stage: Stage) -> None:
+    talk = await stage.hold(recite, "What is the status of order one zero four two?")
+    talk.assert_understood("status of order")
+    assert talk.calls == ["1042"]
+    talk.assert_spoke("payment")
+    (call,) = [call for turn in talk.kept.turns for call in turn.tool_calls]
+    assert (call.name, call.status) == ("lookup_order", "succeeded")
+
+
+async def test_an_interruption_cuts_the_answer_to_what_was_heard(stage: Stage) -> None:
+    talk = await stage.hold(
+        cut_in,
+        "Please tell me about your return policy.",
+        "Great, thank you, that is all I wanted to know.",
+    )
+    talk.assert_understood("return", "thank you")
+
+    cut = next(reply for reply in talk.account.replies if reply.is_interrupted)
+    assert "eturn policy" in cut.text and "email" not in cut.text
+    (turn,) = [turn for turn in talk.kept.turns if turn.interrupted]
+    assert turn.text == cut.text
+    assert turn.unheard.endswith("by email on the same day.")
+
+    heard = talk.said[talk.account.replies.index(cut)]
+    assert_words(heard, ("policy",))
+    assert "email" not in normalise(heard)
+    talk.assert_spoke("welcome")
+
+
+async def test_what_is_kept_is_what_was_said_on_both_sides(stage: Stage) -> None:
+    talk = await stage.hold(recite, "What are your opening hours?")
+    assert [turn.speaker for turn in talk.kept.turns] == ["agent", "user", "agent"]
+    kept = [turn.text for turn in talk.kept.turns]
+    greeting, answer = (reply.text for reply in talk.account.replies)
+    assert kept == [greeting, *talk.account.user, answer]
+    assert_words(talk.said[1], ("morning", "evening"))

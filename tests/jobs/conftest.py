@@ -1,0 +1,50 @@
+"""A migrated database of each kind, with the queue's tables."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from nur_server.clock import SystemClock
+from nur_server.jobs.queue import Pace
+from nur_server.store.accounts import Accounts
+from nur_server.store.engine import Database
+from nur_server.store.outbox import prepare
+from tests.store.conftest import kind, postgresql
+
+__all__ = ["kind", "postgresql"]
+
+ACCOUNT = "acc_jobs"
+QUICK = Pace(look_seconds=0.05, poll_seconds=0.05, idle_seconds=0.1)
+WAIT_SECONDS = 20
+LOOK_SECONDS = 0.02
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it holds."""
+    for _ in range(round(WAIT_SECONDS / LOOK_SECONDS)):
+        if await holds():
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+    raise TimeoutError(f"expected it to hold within {WAIT_SECONDS} s")
+
+
+@pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database."""
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.db'}"
+    server = request.getfixturevalue("postgresql")
+    return str(server.url(server.new_database()))
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """On the machine's clock: the queue's delays are on it too."""
+    opened = await Database.open(url, clock=SystemClock())
+    await opened.migrate()
+    await prepare(opened)
+    await Accounts(opened).create(ACCOUNT, ACCOUNT)
+    yield opened
+    await opened.close()

@@ -1,0 +1,227 @@
+"""What becomes of a session's audio on its way to the recording."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from nur_server.audio.flac import HEADER_BYTES
+from nur_server.clock import ManualClock
+from nur_server.errors import Unavailable
+from nur_server.ports import ListenOptions
+from nur_server.providers.scripted import (
+    ScriptedLanguageModel,
+    ScriptedSpeechToText,
+    ScriptedTextToSpeech,
+)
+from nur_server.session.recorder import (
+    MAX_BATCHES,
+    RATE,
+    Mixer,
+    Recorder,
+    Recorders,
+)
+from nur_server.session.setup import SessionSetup
+from tests.session.scene import CONFIG
+
+FRAME = 320
+"""20 ms."""
+SETUP = SessionSetup(
+    account_id="acc_1",
+    session_id=CONFIG.session_id,
+    agent_id=None,
+    conversation=CONFIG,
+    listen=ListenOptions(),
+    voice="tone",
+    stt=ScriptedSpeechToText([]),
+    llm=ScriptedLanguageModel([]),
+    tts=ScriptedTextToSpeech(),
+    is_recorded=True,
+)
+
+
+@dataclass
+class Shelf:
+    """An archive in memory."""
+
+    kept: bytearray = field(default_factory=bytearray)
+    room: int = 10**9
+    """Bytes it takes before it is full."""
+    duration_seconds: float | None = None
+    lost_seconds: float = 0.0
+    failure: str | None = None
+
+    async def begin(
+        self, account_id: str, session_id: str, agent_id: str | None, keep_days: int | None
+    ) -> str:
+        return "rec_1"
+
+    async def append(self, recording_id: str, data: bytes) -> None:
+        if len(self.kept) + len(data) > self.room:
+            raise Unavailable("no space is left", code="disk_full")
+        self.kept += data
+
+    async def finish(
+        self, recording_id: str, header: bytes, duration_seconds: float, lost_seconds: float
+    ) -> None:
+        self.kept[:HEADER_BYTES] = header
+        self.duration_seconds, self.lost_seconds = duration_seconds, lost_seconds
+
+    async def fail(self, recording_id: str, code: str, message: str) -> None:
+        self.failure = code
+
+
+def sound(length: int = FRAME, value: int = 1000) -> np.ndarray:
+    return np.full(length, value, np.int16)
+
+
+class Desk:
+    """A recorder, a clock moved by hand, and what the batches come to."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.recorder = Recorder(self.clock)
+
+    def caller_speaks(self, seconds: float, value: int = 1000) -> None:
+        for _ in range(round(seconds / 0.02)):
+            self.clock.advance(0.02)
+            self.recorder.heard(sound(value=value))
+
+    async def recorded(self) -> np.ndarray:
+        self.recorder.stop()
+        mixer, frames = Mixer(), [np.zeros((0, 2), np.int16)]
+        while (batch := await self.recorder.next()) is not None:
+            for mark in batch.marks:
+                mixer.add(mark)
+            frames.extend(mixer.take(batch.until))
+        return np.concatenate(frames)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_the_caller_is_left_and_the_agent_right_each_when_it_was_heard(desk: Desk) -> None:
+    desk.caller_speaks(1)
+    desk.recorder.played("resp_1", sound(8000, 2000), RATE)
+    desk.clock.advance(2)
+    desk.caller_speaks(1, value=3000)
+    audio = await desk.recorded()
+    left, right = audio[:, 0], audio[:, 1]
+    assert (left[:RATE] == 1000).all()
+    assert not left[RATE : 3 * RATE - FRAME].any()
+    assert (left[3 * RATE :] == 3000).all()
+    assert not right[:RATE].any()
+    assert (right[RATE : RATE + 8000] == 2000).all()
+    assert not right[RATE + 8000 :].any()
+
+
+async def test_audio_that_comes_in_bursts_stays_in_one_piece(desk: Desk) -> None:
+    wave = (np.sin(np.arange(RATE) * 0.2) * 9000).astype(np.int16)
+    for start in range(0, RATE, 1600):
+        desk.clock.advance(0.05 if start // 1600 % 2 else 0.15)
+        desk.recorder.heard(wave[start : start + 1600])
+    audio = await desk.recorded()
+    first = int(np.flatnonzero(audio[:, 0])[0]) - 1
+    assert np.array_equal(audio[first : first + RATE, 0], wave)
+
+
+async def test_agent_audio_sent_ahead_follows_on_without_seams(desk: Desk) -> None:
+    wave = (np.sin(np.arange(24_000) * 0.1) * 9000).astype(np.int16)
+    for start in range(0, 24_000, 480):
+        if start >= 3 * 480:
+            desk.clock.advance(0.02)
+        desk.recorder.played("resp_1", wave[start : start + 480], 24_000)
+    desk.clock.advance(0.1)
+    right = (await desk.recorded())[:, 1].astype(float)
+    expected = np.sin(np.arange(RATE) * 0.15) * 9000
+    inner = slice(800, RATE - 800)
+    assert np.abs(right[inner] - expected[inner]).max() < 300
+
+
+async def test_what_an_interruption_cut_off_is_not_recorded(desk: Desk) -> None:
+    desk.clock.advance(1)
+    desk.recorder.played("resp_1", sound(RATE, 2000), RATE)
+    desk.clock.advance(0.5)
+    desk.recorder.cut()
+    desk.clock.advance(1)
+    desk.recorder.played("resp_2", sound(1600, 4000), RATE)
+    desk.clock.advance(1)
+    right = (await desk.recorded())[:, 1]
+    assert (right[RATE : RATE * 3 // 2] == 2000).all()
+    assert not right[RATE * 3 // 2 : RATE * 5 // 2].any()
+    assert (right[RATE * 5 // 2 : RATE * 5 // 2 + 1600] == 4000).all()
+
+
+async def test_a_pile_of_work_costs_sound_and_keeps_the_time(desk: Desk) -> None:
+    desk.caller_speaks(MAX_BATCHES + 10.0)
+    audio = await desk.recorded()
+    assert desk.recorder.lost_samples > 5 * RATE
+    assert (audio[: MAX_BATCHES * RATE // 2, 0] == 1000).all()
+
+
+async def test_an_idle_hour_is_silence_taken_in_bounded_stretches() -> None:
+    mixer = Mixer()
+    stretches = [len(frames) for frames in mixer.take(3600 * RATE)]
+    assert sum(stretches) == 3600 * RATE
+    assert max(stretches) <= 10 * RATE
+
+
+async def test_a_recording_is_whole_once_its_session_is_over(tmp_path: Path) -> None:
+    shelf, clock = Shelf(), ManualClock()
+    recorders = Recorders(shelf, clock)
+    recorder = recorders.open(SETUP)
+    for _ in range(150):
+        clock.advance(0.02)
+        recorder.heard(sound())
+    recorder.stop()
+    await recorders.settled()
+    assert shelf.duration_seconds == 3
+    path = tmp_path / "call.flac"
+    path.write_bytes(shelf.kept)
+    audio, rate = soundfile.read(path, dtype="int16")
+    assert rate == RATE
+    assert (audio[:, 0] == 1000).all() and not audio[:, 1].any()
+    await recorders.close()
+
+
+async def test_a_full_disk_ends_the_recording_and_says_so() -> None:
+    shelf, clock = Shelf(room=10), ManualClock()
+    recorders = Recorders(shelf, clock)
+    recorder = recorders.open(SETUP)
+    for _ in range(200):
+        clock.advance(0.02)
+        recorder.heard(sound())
+        await asyncio.sleep(0)
+    await recorders.settled()
+    assert shelf.failure == "disk_full"
+    assert recorders.failed == 1
+    recorder.heard(sound())
+    recorder.played("resp_1", sound(), RATE)
+    recorder.cut()
+    recorder.stop()
+    assert await recorder.next() is None
+    await recorders.close()
+
+
+async def test_encoding_leaves_the_event_loop_alone() -> None:
+    """The loop turns while a batch far longer than any real one is encoded."""
+    shelf, clock = Shelf(), ManualClock()
+    recorders = Recorders(shelf, clock)
+    recorder = recorders.open(SETUP)
+    noise = np.random.default_rng(1).integers(-9000, 9000, RATE * 120).astype(np.int16)
+    clock.advance(120)
+    recorder.heard(noise)
+    recorder.stop()
+    turns = 0
+    settled = asyncio.ensure_future(recorders.settled())
+    while not settled.done():
+        turns += 1
+        await asyncio.sleep(0.001)
+    assert turns > 3
+    assert shelf.duration_seconds == 120
+    await recorders.close()

@@ -1,0 +1,48 @@
+"""Audio faster than real time is tolerated for a while."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nur_server.api.wire.realtime.meter import Admission, Allowance, AudioMeter
+
+BURST = Allowance(burst_seconds=5.0, rate=1.0)
+
+
+def test_real_time_passes_for_ever() -> None:
+    meter = AudioMeter(BURST, now=0.0)
+    assert {meter.admit(0.02, i * 0.02) for i in range(100_000)} == {Admission.ADMITTED}
+
+
+def test_a_client_whose_clock_is_fast_passes_for_ever() -> None:
+    meter = AudioMeter(Allowance(), now=0.0)
+    assert {meter.admit(0.0202, i * 0.02) for i in range(500_000)} == {Admission.ADMITTED}
+
+
+def test_a_burst_passes_and_what_exceeds_it_does_not() -> None:
+    meter = AudioMeter(BURST, now=0.0)
+    assert [meter.admit(1.0, 0.0) for _ in range(5)] == [Admission.ADMITTED] * 5
+    assert meter.admit(1.0, 0.0) is Admission.REFUSED
+    assert meter.admit(1.0, 0.0) is Admission.REFUSED_AGAIN
+
+
+def test_waiting_earns_room_again_and_the_next_excess_is_told_again() -> None:
+    meter = AudioMeter(BURST, now=0.0)
+    meter.admit(5.0, 0.0)
+    assert meter.admit(1.0, 0.0) is Admission.REFUSED
+    assert meter.admit(1.0, 1.0) is Admission.ADMITTED
+    assert meter.admit(1.0, 1.0) is Admission.REFUSED
+
+
+def test_a_message_longer_than_the_burst_never_passes() -> None:
+    assert AudioMeter(BURST, now=0.0).admit(5.1, 1_000.0) is Admission.REFUSED
+
+
+@given(steps=st.lists(st.tuples(st.floats(0, 2), st.floats(0, 2)), max_size=200))
+def test_never_more_than_time_and_burst_allow(steps: list[tuple[float, float]]) -> None:
+    meter = AudioMeter(BURST, now=0.0)
+    now = passed = 0.0
+    for waited, seconds in steps:
+        now += waited
+        if meter.admit(seconds, now) is Admission.ADMITTED:
+            passed += seconds
+        assert passed <= now + BURST.burst_seconds + 1e-6
