@@ -48,9 +48,9 @@ async def test_a_conversation_ends_when_its_session_expires(serve: Serve) -> Non
     clock = ShiftedClock()
     async with serve(clock=clock) as server:
         path = await server.make_session(await server.make_agent())
-        clock.ahead = timedelta(seconds=3_599.5)
         async with server.connect(path) as client:
             assert (await client.next())["type"] == "session.ready"
+            clock.ahead = timedelta(seconds=3_601)
             await client.until("session.ended", reason="expired")
             assert await client.closed() == 4410
         stored = await server.get(path)

@@ -27,6 +27,8 @@ Receive = Callable[[], Awaitable[Any]]
 """An ASGI connection's `receive`."""
 IDLE_SECONDS = 600.0
 """Longest silence of a client that is connected, messages and audio alike."""
+LOOK_EVERY_SECONDS = 1.0
+"""At the wall clock, which is set and stands still while a laptop sleeps."""
 
 
 @dataclass(slots=True)
@@ -222,7 +224,7 @@ class Connection:
             if quiet <= 0:
                 self._session.end(EndedReason.SILENCE)
                 return
-            await asyncio.sleep(min(quiet, left))
+            await asyncio.sleep(min(quiet, left, LOOK_EVERY_SECONDS))
 
 
 def _as_text(result: Any) -> str:
