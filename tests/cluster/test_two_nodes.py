@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from bench.kill import Node
+from bench.node import Node
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 

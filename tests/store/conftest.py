@@ -116,7 +116,8 @@ def _unprivileged() -> pwd.struct_passwd | None:
     pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Where `initdb` and `postgres` are. Skips the test without them."""
     on_path = shutil.which("initdb")
     places = [Path(on_path).parent] if on_path else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -128,10 +129,10 @@ def _programs() -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    programs = _programs()
+    server_programs = programs()
     folder = Path(tempfile.mkdtemp(prefix="nurpg", dir="/tmp"))
     try:
-        server = PostgreSQL(programs, folder)
+        server = PostgreSQL(server_programs, folder)
         try:
             yield server
         finally:
