@@ -426,7 +426,10 @@ class TelephonyEngine(Protocol):
     def name(self) -> str: ...
 
     async def dial(self, request: DialRequest, line: Line) -> str:
-        """Place a call; returns the carrier's id for it. Raises `ProviderError`."""
+        """Place a call; returns the carrier's id for it.
+
+        Raises `ProviderError`, with the code `invalid_number` for a number that cannot be called.
+        """
         ...
 
     async def hang_up(self, carrier_call_id: str) -> None:

@@ -15,6 +15,7 @@ from nur_server.errors import (
     Forbidden,
     InvalidRequest,
     NotFound,
+    ProviderRejected,
     ProviderUnreachable,
     RateLimited,
     Unavailable,
@@ -317,6 +318,15 @@ class Silent(Unreachable):
         raise AssertionError
 
 
+class Choosy(Unreachable):
+    """A carrier that knows of no such number."""
+
+    name = "choosy"
+
+    async def dial(self, request: DialRequest, line: Line) -> str:
+        raise ProviderRejected("no such number", provider=self.name, code="invalid_number")
+
+
 class Confused(Unreachable):
     """A carrier that reports everything twice, backwards, and before the order is taken."""
 
@@ -340,15 +350,19 @@ REAL = "+14155552671"
 
 
 @pytest.mark.parametrize(
-    ("carrier", "code"),
-    [(Unreachable(), "provider_unreachable"), (Silent(), "carrier_timeout")],
+    ("carrier", "reason", "code"),
+    [
+        (Unreachable(), EndedReason.CARRIER_ERROR, "provider_unreachable"),
+        (Silent(), EndedReason.CARRIER_ERROR, "carrier_timeout"),
+        (Choosy(), EndedReason.INVALID_NUMBER, "invalid_number"),
+    ],
 )
 async def test_a_carrier_that_takes_no_order(
-    tmp_path: Path, carrier: Unreachable, code: str
+    tmp_path: Path, carrier: Unreachable, reason: EndedReason, code: str
 ) -> None:
     async with exchange(tmp_path, engine=carrier, policy=TRUSTED) as here:
         call = await here.over((await here.dial(to_number=REAL)).id)
-        assert (call.status, call.ended_reason) == (CallStatus.FAILED, EndedReason.CARRIER_ERROR)
+        assert (call.status, call.ended_reason) == (CallStatus.FAILED, reason)
         assert call.error_code == code
         assert call.error_message
 

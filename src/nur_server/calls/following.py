@@ -210,7 +210,8 @@ class Following:
 def _reason_of(error: NurError) -> EndedReason:
     """Why a call ended that an error kept from being held."""
     if isinstance(error, ProviderError):
-        return EndedReason.CARRIER_ERROR
+        is_invalid = error.code == EndedReason.INVALID_NUMBER
+        return EndedReason.INVALID_NUMBER if is_invalid else EndedReason.CARRIER_ERROR
     if isinstance(error, NotFound):
         return EndedReason.AGENT_DELETED
     if error.code == "agent_paused":
