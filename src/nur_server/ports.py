@@ -57,6 +57,8 @@ class SpeechToTextCapabilities:
     """ISO 639-1 codes; empty means any."""
     gives_partials: bool
     gives_confidence: bool
+    takes_hints: bool = False
+    """Whether key terms and a prompt change what it understands."""
 
 
 class SpeechToText(Protocol):

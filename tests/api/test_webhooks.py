@@ -43,6 +43,12 @@ async def test_a_secret_is_shown_once(server: Server) -> None:
     assert (await make(server))["secret"].startswith("whsec_")
 
 
+@pytest.mark.parametrize("secret", ["[hidden]", "whsec_", "whsec_short", "guess"])
+async def test_a_secret_that_cannot_sign_is_refused(server: Server, secret: str) -> None:
+    error = await server.refuse("POST", "/v1/webhooks", 422, json=HOOK | {"secret": secret})
+    assert error["param"] == "secret"
+
+
 @pytest.mark.parametrize("path", ["/v1/webhooks/create", "/v1/webhook-subscriptions"])
 async def test_other_addresses_do_the_same(server: Server, path: str) -> None:
     made = await server.call("POST", path, 201, json=HOOK)

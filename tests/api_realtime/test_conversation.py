@@ -98,6 +98,15 @@ async def test_the_client_makes_the_agent_speak_and_stops_it(serve: Serve) -> No
         assert len(heard["text"]) < len(story)
 
 
+async def test_with_text_as_input_audio_is_not_heard(server: Server) -> None:
+    async with server.ready(input={"type": "text"}) as client:
+        await client.speak()
+        await client.send("conversation.message", role="user", content="Where is my order?")
+        await client.send("reply.create")
+        await client.until("reply.done")
+        assert client.types()[2:] == ["reply.started", "transcript.agent", "reply.done"]
+
+
 async def test_context_is_added_without_a_reply(server: Server) -> None:
     async with server.ready() as client:
         await client.send("conversation.message", role="system", content="The caller is Ada.")

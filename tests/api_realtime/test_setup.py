@@ -200,12 +200,30 @@ def test_values_that_do_not_go_are_refused(session: dict[str, Any], param: str |
 
 
 def test_fields_without_effect_are_accepted_and_named() -> None:
-    asked = part(
-        input={"voice_focus": "near-field", "transcription_mode": "balanced"},
-        webhook={"url": "https://example.com", "events": ["session.completed"]},
-    )
-    warnings = " ".join(setup.from_update(asked).warnings)
-    assert all(name in warnings for name in ("voice_focus", "transcription_mode", "webhook"))
+    without_effect = {
+        "voice_focus": "near-field",
+        "voice_focus_threshold": 0.5,
+        "transcription_mode": "balanced",
+        "language_codes": ["en", "de"],
+    }
+    asked = part(input=without_effect, pre_connect_requests=[{}], tool_choice="required")
+    names = {*(f"input.{name}" for name in without_effect), "pre_connect_requests", "tool_choice"}
+    told = setup.from_update(asked).warnings
+    assert {warning.split()[0].rstrip(":") for warning in told} == names
+    stored = setup.from_agent(agent(settings={"input": without_effect}))
+    assert set(stored.warnings) == {text for text in told if text.startswith("input.")}
+
+
+def test_what_is_as_it_would_be_anyway_is_not_named() -> None:
+    asked = part(input={"language_codes": ["en"]}, pre_connect_requests=[], tool_choice="auto")
+    assert setup.from_update(asked).warnings == ()
+
+
+def test_hints_for_a_recogniser_that_takes_none_are_named() -> None:
+    configuration = setup.from_update(part(input={"keyterms": ["Nur"]}))
+    prepared = setup.prepare(configuration, Identity("acc_1", "ses_1"), CATALOGUE)
+    (warning,) = prepared.warnings
+    assert warning.startswith("input.keyterms")
 
 
 # The agent

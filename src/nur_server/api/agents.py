@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nur_server.api import tools
+from nur_server.api import setup, tools
 from nur_server.api.errors import as_nur_error
 from nur_server.api.requests import (
     AgentBody,
@@ -33,7 +33,7 @@ def checked(services: Services, body: AgentBody) -> AgentFields:
         tools.check_url(fields.tool_url, "tool_url", allow_private=allow_private)
     tools.check_addresses(tools.read_tools(fields.tools), allow_private=allow_private)
     services.catalogue.voice(fields.voice_id)
-    model_warnings(services, fields)
+    setup.agent_warnings(fields, services.catalogue)
     return fields
 
 
@@ -56,21 +56,11 @@ def changes_of(services: Services, agent: AgentRecord, changes: AgentChanges) ->
     return changed_fields(agent, checked(services, body))
 
 
-def model_warnings(services: Services, agent: AgentFields) -> tuple[str, ...]:
-    """Where a session gets another model than the agent asks for. Raises `InvalidRequest`."""
-    catalogue = services.catalogue
-    return (
-        *catalogue.speech_to_text(agent.stt_model).warnings,
-        *catalogue.language_model(agent.llm_model).warnings,
-        *catalogue.text_to_speech(agent.tts_model).warnings,
-    )
-
-
 def warnings_of(services: Services, agent: AgentFields) -> tuple[str, ...]:
     """What the server does differently from what a stored agent asks for. Never raises."""
     try:
         services.catalogue.voice(agent.voice_id)
-        return model_warnings(services, agent)
+        return setup.agent_warnings(agent, services.catalogue)
     except InvalidRequest as error:
         return (error.message,)
 

@@ -112,8 +112,10 @@ def _tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _tool_secret(secret: str) -> str:
-    if secret == HIDDEN:
-        return secret
+    return secret if secret == HIDDEN else _signing_secret(secret)
+
+
+def _signing_secret(secret: str) -> str:
     try:
         size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
     except ValueError:
@@ -160,6 +162,7 @@ Metadata = Annotated[
         }
     ),
 ]
+SigningSecret = Annotated[str, Field(max_length=100), AfterValidator(_signing_secret)]
 ToolSecret = Annotated[str, Field(max_length=100), AfterValidator(_tool_secret)]
 ToolList = Annotated[list[dict[str, Any]], Field(max_length=MAX_TOOLS), AfterValidator(_tools)]
 

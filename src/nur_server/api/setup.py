@@ -39,12 +39,12 @@ from nur_server.conversation.config import (
     TurnDetection,
 )
 from nur_server.errors import InvalidRequest
-from nur_server.ports import ListenOptions
+from nur_server.ports import ListenOptions, SpeechToText
 from nur_server.providers import voices
-from nur_server.providers.catalogue import Catalogue
+from nur_server.providers.catalogue import Catalogue, Choice
 from nur_server.providers.http_tools import ToolEndpoint
 from nur_server.session.setup import SessionSetup
-from nur_server.store.records import AgentRecord, SessionRecord
+from nur_server.store.records import AgentFields, AgentRecord, SessionRecord
 
 AnyPart = TypeVar("AnyPart", bound=Part)
 
@@ -136,7 +136,7 @@ def from_agent(
         input=InputPart(turn_detection=settings.turn_detection or UNSET),
         output=OutputPart(voice=agent.voice_id),
     )
-    stored = SessionPart(input=settings.input or UNSET, output=settings.output or UNSET)
+    stored = _stored(settings)
     asked = merge(own, stored)
     if audio is not None:
         given = AudioFormatPart(encoding=audio.encoding.value, sample_rate=audio.sample_rate)  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ def from_agent(
         asked,
         agent,
         settings,
-        missing_warnings((*prompt.missing, *greeting.missing)),
+        (*missing_warnings((*prompt.missing, *greeting.missing)), *_ineffective(stored)),
         _is_recorded(settings, record),
     )
 
@@ -275,14 +275,22 @@ def prepare(configuration: Configuration, identity: Identity, catalogue: Catalog
         is_recorded=configuration.is_recorded,
         keep_recording_days=settings.recording_retention_days,
     )
-    known = stt.engine.capabilities.languages
-    unheard = (
-        (f"{stt.model_id} does not recognise {listen.language!r}",)
-        if known and listen.language not in known
-        else ()
-    )
-    warnings = (*configuration.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheard)
+    unheeded = _unheeded(stt, listen)
+    warnings = (*configuration.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
     return Prepared(setup, tuple(dict.fromkeys(warnings)))
+
+
+def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
+    """What `prepare` will say of an agent's sessions, whatever they bring along.
+
+    Raises `InvalidRequest` for a model the server does not know.
+    """
+    stored = _stored(_settings(agent.settings))
+    stt = catalogue.speech_to_text(agent.stt_model)
+    llm = catalogue.language_model(agent.llm_model)
+    tts = catalogue.text_to_speech(agent.tts_model)
+    unheeded = _unheeded(stt, _options(stored.input or InputPart(), agent.language))
+    return (*_ineffective(stored), *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
 
 
 def _conversation(
@@ -376,9 +384,13 @@ def _turn_detection(part: TurnDetectionPart) -> TurnDetection:
 
 
 def _listen(configuration: Configuration) -> ListenOptions:
-    given = configuration.input
+    agent = configuration.agent
+    return _options(configuration.input, agent.language if agent else None)
+
+
+def _options(given: InputPart, language: str | None) -> ListenOptions:
     codes = given.language_codes or ()
-    spoken = codes[0] if codes else configuration.agent and configuration.agent.language
+    spoken = codes[0] if codes else language
     return ListenOptions(
         language=(spoken or DEFAULT_LANGUAGE).lower().partition("-")[0],
         keyterms=given.keyterms or (),
@@ -491,7 +503,9 @@ def _check(configuration: Configuration) -> None:
     asked = configuration.asked
     if asked.llm:
         raise _wrong(
-            "llm can only be set on a stored agent; create one and name it in agent_id", "llm"
+            "expected no llm: a model is chosen by the llm_model of a stored agent; create one and "
+            "name it in agent_id",
+            "llm",
         )
     audio_format(configuration.input.format or None, "input.format")
     audio_format(configuration.output.format or None, "output.format")
@@ -513,10 +527,26 @@ def _ineffective(part: SessionPart) -> tuple[str, ...]:
         for name in ("transcription_mode", "voice_focus", "voice_focus_threshold")
         if getattr(given, name) not in (UNSET, None)
     ]
-    if part.webhook:
-        found.append("webhook has no effect on this server")
+    if given.language_codes and len(given.language_codes) > 1:
+        first = given.language_codes[0]
+        found.append(f"input.language_codes: one language is recognised, the first: {first!r}")
     if part.pre_connect_requests:
-        found.append("pre_connect_requests are made for phone calls only")
+        found.append("pre_connect_requests has no effect on this server")
+    if part.tool_choice not in (UNSET, None, "auto"):
+        found.append("tool_choice has no effect on this server: the model chooses")
+    return tuple(found)
+
+
+def _unheeded(stt: Choice[SpeechToText], listen: ListenOptions) -> tuple[str, ...]:
+    """Warnings about what the recogniser cannot do."""
+    able = stt.engine.capabilities
+    found = []
+    if able.languages and listen.language not in able.languages:
+        found.append(f"{stt.model_id} does not recognise {listen.language!r}")
+    if (listen.keyterms or listen.prompt) and not able.takes_hints:
+        found.append(
+            f"input.keyterms and input.transcription_prompt have no effect on {stt.model_id}"
+        )
     return tuple(found)
 
 
@@ -544,6 +574,11 @@ def _modernised(part: SessionPart) -> SessionPart:
     placed = InputPart(turn_detection=moved)
     given = merge(placed, part.input) if isinstance(part.input, InputPart) else placed
     return msgspec.structs.replace(part, input=given, turn_detection=UNSET)
+
+
+def _stored(settings: AgentSettings) -> SessionPart:
+    """What an agent sets in the words of `session.update`."""
+    return SessionPart(input=settings.input or UNSET, output=settings.output or UNSET)
 
 
 def _settings(stored: Mapping[str, Any]) -> AgentSettings:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from nur_server.api.requests import Body, ToolSecret
+from nur_server.api.requests import Body, SigningSecret
 from nur_server.store.webhooks import EVENT_NAMES
 
 MAX_URL = 2000
@@ -53,7 +53,7 @@ class WebhookBody(Body):
     events: Events = Field(description="`*` for all; names of other products are understood too.")
     agent_id: AgentId | None = Field(None, description="Only events of this agent.")
     description: Description = ""
-    secret: ToolSecret | None = Field(
+    secret: SigningSecret | None = Field(
         None, description="`whsec_` and 24 to 64 bytes in base64. Default: one is made."
     )
     enabled: bool = True
@@ -77,4 +77,4 @@ class WebhookChanges(Body):
 class RotationBody(Body):
     """A new secret."""
 
-    secret: ToolSecret | None = Field(None, description="Default: one is made.")
+    secret: SigningSecret | None = Field(None, description="Default: one is made.")

@@ -192,6 +192,15 @@ async def test_an_unconfigured_model_is_a_warning(server: Server) -> None:
     assert "qwen3.5-4b" in warning
 
 
+async def test_fields_without_effect_are_a_warning(server: Server) -> None:
+    agent = await server.make_agent(input={"voice_focus": "near-field", "keyterms": ["Nur"]})
+    focus, hints = agent["warnings"]
+    assert focus.startswith("input.voice_focus ")
+    assert hints.startswith("input.keyterms ")
+    session = await server.make_session(agent["id"])
+    assert session["warnings"] == agent["warnings"]
+
+
 async def test_private_tool_addresses_where_they_are_allowed(start: Start) -> None:
     async with start(allow_private_urls=True) as server:
         agent = await server.make_agent(tool_url="http://127.0.0.1:9000/tools")

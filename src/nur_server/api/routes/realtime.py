@@ -16,13 +16,14 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from nur_server.api import setup
+from nur_server.api import session_webhooks, setup
 from nur_server.api.auth import Principal, identify
 from nur_server.api.errors import as_nur_error, ws_error
 from nur_server.api.scopes import CONNECT
 from nur_server.api.services import services_of
 from nur_server.api.setup import Configuration, Identity
 from nur_server.api.tokens import MAX_SESSION_SECONDS
+from nur_server.api.webhook_bodies import WebhookBody
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
 from nur_server.api.wire.realtime.connection import Connection, Held, Manners
@@ -230,6 +231,7 @@ class Door:
         configuration = await self._configuration(part, caller.account_id)
         prepared = setup.prepare(configuration, Identity(caller.account_id, ""), server.catalogue)
         addresses = self._addresses(configuration)
+        webhook = self._webhook(part)
         self._require_room()
         seconds = MAX_SESSION_SECONDS
         if caller.token is not None:
@@ -247,6 +249,8 @@ class Door:
         )
         if addresses is not None:
             server.toolbox.open(record.id, addresses)
+        if webhook is not None:
+            await session_webhooks.tell(server, record, webhook)
         return await self._start(record, configuration, is_announced=True)
 
     async def resume(self, session_id: str, caller: Principal | None) -> Opened:
@@ -347,6 +351,13 @@ class Door:
             return None
         allow_private = self._server.settings.allow_private_urls
         return setup.tool_endpoints(configuration, allow_private=allow_private)
+
+    def _webhook(self, part: wire.SessionPart) -> WebhookBody | None:
+        """Raises `InvalidRequest`."""
+        if not isinstance(part.webhook, wire.WebhookPart):
+            return None
+        allow_private = self._server.settings.allow_private_urls
+        return session_webhooks.read_webhook(part.webhook, allow_private=allow_private)
 
     def _require_room(self) -> None:
         """Raises `Unavailable` before a session that could not start is touched."""

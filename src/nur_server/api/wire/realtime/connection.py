@@ -168,6 +168,8 @@ class Connection:
                 assert_never(message)
 
     def _hear(self, data: bytes) -> None:
+        if self._held.configuration.input.type == "text":
+            return
         now = self._clock.monotonic()
         match self._meter.admit(self._inlet.seconds(data), now):
             case Admission.REFUSED_AGAIN:
