@@ -272,6 +272,16 @@ def test_an_agent_s_fields_reach_the_session() -> None:
     assert (running.agent_id, running.max_tokens) == ("agt_1", 100)
 
 
+def test_tools_given_later_are_told_of_the_session_too() -> None:
+    begun = setup.from_agent(
+        agent(tool_url="https://example.com/tools"),
+        session(context={"name": "Ada"}, metadata={"ticket": "42"}),
+    )
+    changed = setup.update(begun, part(tools=[LOOKUP]))
+    (endpoint,) = setup.tool_endpoints(changed, allow_private=False).values()
+    assert (endpoint.context, endpoint.metadata) == ({"name": "Ada"}, {"ticket": "42"})
+
+
 def test_the_session_s_own_opening_line_wins() -> None:
     opening = setup.from_agent(agent(first_message="Hi."), session(initial_message="Welcome back."))
     assert made(opening).conversation.greeting == "Welcome back."

@@ -1,6 +1,7 @@
 """Tools run over HTTP."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -128,15 +129,24 @@ async def test_a_request_is_signed_and_carries_its_call(method: str, secret: str
     async with running(answers("{}")) as server:
         await call(server, request(n=1), method=method, signing_secret=secret)
     (asked,) = server.asked
-    assert asked.headers["webhook-id"] == asked.headers["idempotency-key"] == "call_1"
+    assert asked.headers["webhook-id"] == asked.headers["idempotency-key"] == "ses_1_call_1"
     Webhook(secret).verify(asked.body, asked.headers, json_parse=False)
+
+
+async def test_the_same_call_id_in_another_session_is_another_call() -> None:
+    first = request()
+    async with running(answers("{}")) as server:
+        await call(server, first)
+        await call(server, replace(first, session_id="ses_2"))
+    names = [asked.headers["idempotency-key"] for asked in server.asked]
+    assert names == ["ses_1_call_1", "ses_2_call_1"]
 
 
 async def test_without_a_secret_nothing_is_signed() -> None:
     async with running(answers("{}")) as server:
         await call(server, request())
     assert "webhook-signature" not in server.asked[0].headers
-    assert server.asked[0].headers["webhook-id"] == "call_1"
+    assert server.asked[0].headers["webhook-id"] == "ses_1_call_1"
 
 
 async def test_a_tools_own_headers_are_sent_and_ours_stay_ours() -> None:
@@ -145,7 +155,7 @@ async def test_a_tools_own_headers_are_sent_and_ours_stay_ours() -> None:
         await call(server, request(), headers=own)
     headers = server.asked[0].headers
     assert headers["authorization"] == "Bearer t"
-    assert headers["idempotency-key"] == "call_1"
+    assert headers["idempotency-key"] == "ses_1_call_1"
     assert headers["host"] == f"127.0.0.1:{server.port}"
 
 

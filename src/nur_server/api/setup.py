@@ -82,6 +82,8 @@ class Configuration:
     asked: SessionPart = field(default_factory=SessionPart)
     """Merged: what was left out everywhere is `UNSET`."""
     agent: AgentRecord | None = None
+    record: SessionRecord | None = None
+    """The stored session, where it was made before its client came."""
     settings: AgentSettings = field(default_factory=AgentSettings)
     """The agent's."""
     warnings: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ def from_agent(
     return Configuration(
         asked,
         agent,
+        record,
         settings,
         (*missing_warnings((*prompt.missing, *greeting.missing)), *_ineffective(stored)),
         _is_recorded(settings, record),
@@ -345,8 +348,14 @@ def tool_endpoints(configuration: Configuration, *, allow_private: bool) -> dict
     tool_url = agent.tool_url if agent else None
     tools = read_tools(configuration.asked.tools or (), tool_url=tool_url)
     check_addresses(tools, allow_private=allow_private)
-    secret = agent.settings.get("tool_secret") if agent else None
-    return endpoints(tools, tool_url=tool_url, signing_secret=secret)
+    record = configuration.record
+    return endpoints(
+        tools,
+        tool_url=tool_url,
+        signing_secret=agent.settings.get("tool_secret") if agent else None,
+        context=record.context if record else {},
+        metadata=record.metadata if record else {},
+    )
 
 
 def _silence(stored: Mapping[str, Any]) -> SilencePolicy:

@@ -1,8 +1,8 @@
 """Tools run over HTTP: at a tool's own address, or at the agent's `tool_url`.
 
 A call reaches the far side at most once: only a connection that never came about is tried again.
-`Idempotency-Key` and `webhook-id` are the call's id, so that the far side can tell one call from
-another. Requests are signed after Standard Webhooks where the agent has a secret.
+`Idempotency-Key` and `webhook-id` name the call among those of all sessions, so that the far side
+can tell one from another: models number theirs anew in each conversation. Requests are signed after Standard Webhooks where the agent has a secret.
 """
 
 import asyncio
@@ -170,14 +170,15 @@ class HttpTools:
         self, request: ToolRequest, endpoint: ToolEndpoint, body: bytes
     ) -> dict[str, str]:
         now = self._clock.now()
+        name = f"{request.session_id}_{request.call_id}"
         headers = {
-            "Idempotency-Key": request.call_id,
-            "webhook-id": request.call_id,
+            "Idempotency-Key": name,
+            "webhook-id": name,
             "webhook-timestamp": str(int(now.timestamp())),
         }
         if endpoint.signing_secret:
             signer = Webhook(endpoint.signing_secret)
-            headers["webhook-signature"] = signer.sign(request.call_id, now, body.decode())
+            headers["webhook-signature"] = signer.sign(name, now, body.decode())
         return headers
 
 
