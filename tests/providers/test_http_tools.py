@@ -134,11 +134,11 @@ async def test_a_request_is_signed_and_carries_its_call(method: str, secret: str
 
 
 async def test_the_same_call_id_in_another_session_is_another_call() -> None:
-    first = request()
-    async with running(answers("{}")) as server:
-        await call(server, first)
-        await call(server, replace(first, session_id="ses_2"))
-    names = [asked.headers["idempotency-key"] for asked in server.asked]
+    names = []
+    for session_id in ("ses_1", "ses_2"):
+        async with running(answers("{}")) as server:
+            await call(server, replace(request(), session_id=session_id))
+        names.append(server.asked[0].headers["idempotency-key"])
     assert names == ["ses_1_call_1", "ses_2_call_1"]
 
 

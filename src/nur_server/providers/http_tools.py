@@ -2,7 +2,8 @@
 
 A call reaches the far side at most once: only a connection that never came about is tried again.
 `Idempotency-Key` and `webhook-id` name the call among those of all sessions, so that the far side
-can tell one from another: models number theirs anew in each conversation. Requests are signed after Standard Webhooks where the agent has a secret.
+can tell one from another: models number theirs anew in each conversation. Requests are signed after
+Standard Webhooks where the agent has a secret.
 """
 
 import asyncio
