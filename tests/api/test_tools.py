@@ -13,6 +13,7 @@ from nur_server.api.tools import (
     read_tools,
 )
 from nur_server.conversation.config import ExecutionMode, ToolRunner
+from nur_server.conversation.tools import RefusedCall, check_arguments
 from nur_server.errors import InvalidRequest
 
 SCHEMA = {
@@ -131,6 +132,12 @@ def test_the_agents_address_runs_tools_without_one() -> None:
             [lookup(parameters={"n": {"$ref": "https://evil.example/s.json"}})],
             "tools[0].parameters.n",
         ),
+        ([lookup(parameters={"n": {"$ref": "#/nowhere"}})], "tools[0].parameters.n"),
+        ([lookup(parameters={"n": {"$ref": "#/properties/n"}})], "tools[0].parameters.n"),
+        (
+            [lookup(parameters={"n": {"$ref": "#/properties/m/minimum"}, "m": {"minimum": 1}})],
+            "tools[0].parameters.n",
+        ),
         ([lookup(execution_mode="later")], "tools[0].execution_mode"),
         ([lookup(timeout_seconds=0)], "tools[0].timeout_seconds"),
         ([lookup(timeout_seconds=301)], "tools[0].timeout_seconds"),
@@ -160,6 +167,19 @@ def test_a_bad_tool_is_named(tools: Any, param: str) -> None:
         normalise_tools(tools)
     assert caught.value.param == param
     assert "expected" in caught.value.message
+
+
+def test_an_argument_may_refer_to_another_place_of_the_schema() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"to": {"$ref": "#/$defs/place"}, "via": {"$ref": "#/allOf/0"}},
+        "$defs": {"place": {"type": "string"}},
+        "allOf": [{"minProperties": 1}],
+    }
+    (spec,) = normalise_tools([lookup(parameters=parameters)])
+    assert check_arguments(spec, "lookup", '{"to": "Rome"}') == {"to": "Rome"}
+    with pytest.raises(RefusedCall, match="not of type 'string'"):
+        check_arguments(spec, "lookup", '{"to": 7}')
 
 
 def test_a_schema_may_not_nest_without_end() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from nur_server.conversation.actions import Speak
 from nur_server.conversation.config import (
     ConversationConfig,
     ExecutionMode,
@@ -20,6 +21,7 @@ from nur_server.conversation.events import (
     ReplyCancelled,
     ReplyRequested,
     Role,
+    ToolAnswered,
 )
 from nur_server.conversation.notices import (
     AgentTranscript,
@@ -48,6 +50,8 @@ ORDER = ToolSpec(
     "Look up an order",
     {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]},
 )
+
+HOURS = ToolSpec("hours", "Opening hours", {"type": "object", "properties": {}})
 
 
 def says(*texts: str) -> "list[list[Part]]":
@@ -321,6 +325,61 @@ def test_a_user_who_talks_while_a_tool_runs_is_answered() -> None:
     assert len(s.tool_runs) == 1
 
 
+def test_a_fast_tool_is_told_of_while_a_slow_one_of_another_answer_runs() -> None:
+    answers: list[list[Part]] = [
+        [Call("lookup_order", '{"id": "7"}')],
+        [Call("hours")],
+        [Say("Until six.")],
+        [Say("Order seven was sent.")],
+    ]
+    config = replace(CONFIG, tools=(ORDER, HOURS), tool_filler=None, eager_replies=False)
+    s = stage(config, answers, tools=lambda name, arguments: None)
+    s.say("Where is order seven?", at=0.5)
+    s.run(2.5)
+    s.say("And when do you close today?", after=0.5)
+    s.run_until(lambda: len(s.notices_of(ToolCallRequested)) == 2)
+    slow, fast = (call.call_id for call in s.notices_of(ToolCallRequested))
+    s.feed(ToolAnswered(s.now, fast, '"18:00"'))
+    s.run(4)
+    assert s.agent_said[-1] == "Until six."
+    s.feed(ToolAnswered(s.now, slow, '"sent"'))
+    s.run(4)
+    assert s.agent_said[-1] == "Order seven was sent."
+
+
+def test_a_tool_that_runs_is_not_run_again_by_an_impatient_model() -> None:
+    call = Call("lookup_order", '{"id": "7"}')
+    answers: list[list[Part]] = [[call], [call], [Say("I am still looking.")], [Say("Sent.")]]
+    s = stage(replace(CONFIG, tools=(ORDER,), tool_filler=None), answers, tool_seconds=9)
+    s.say("Where is order seven?", at=0.5)
+    s.say("Please hurry up a little.", at=3)
+    s.run(16)
+    assert len(s.tool_runs) == 1
+    assert [text for text in s.agent_said if text] == ["I am still looking.", "Sent."]
+
+
+def test_the_filler_waits_for_the_end_of_speech_and_is_said_once_for_all_tools() -> None:
+    calls: list[Part] = [Say(LONG), Call("lookup_order", '{"id": "7"}'), Call("hours")]
+    s = stage(replace(CONFIG, tools=(ORDER, HOURS)), [calls, [Say("Sent.")]], tool_seconds=25)
+    s.say("Where is order seven?", at=0.5)
+    s.run(35)
+    assert s.agent_said == [LONG, CONFIG.tool_filler, "Sent."]
+    first, filler, _ = [t for t in s.turns.values() if t.speaker is Speaker.AGENT]
+    assert filler.started_ms - first.ended_ms >= CONFIG.tool_filler_seconds * 1000
+
+
+def test_a_user_who_waits_for_a_tool_is_not_called_silent() -> None:
+    silence = SilencePolicy(reprompt_seconds=4, end_seconds=10)
+    config = replace(CONFIG, tools=(ORDER,), silence=silence, tool_filler=None)
+    answers: list[list[Part]] = [[Call("lookup_order", '{"id": "7"}')], [Say("Sent.")]]
+    s = stage(config, answers, tool_seconds=20)
+    s.say("Where is order seven?", at=0.5)
+    s.run(25)
+    assert [text for text in s.agent_said if text] == ["Sent."]
+    s.run(20)
+    assert s.ended is EndedReason.SILENCE
+
+
 def test_a_holding_tool_keeps_the_agent_silent_until_its_result() -> None:
     tool = replace(ORDER, execution_mode=ExecutionMode.HOLD)
     answers: list[list[Part]] = [
@@ -390,6 +449,13 @@ def test_an_empty_answer_is_asked_for_once_more_then_apologised_for() -> None:
     assert s.agent_said == [CONFIG.apology]
 
 
+def test_an_answer_asked_for_again_is_cut_into_the_same_clauses() -> None:
+    s = stage(answers=[[Say("")], [Say("That is No. 5 of all of them.")]])
+    s.say("Hello there, anybody?", at=0.5)
+    s.run(7)
+    assert [speak.text for speak in s.of(Speak)] == ["That is number five of all of them."]
+
+
 def test_an_endless_answer_is_cut() -> None:
     s = stage(answers=[[Say("More and more words. " * 1000, piece=2000)]], ms_per_character=2)
     s.say("Tell me everything.", at=0.5)
@@ -424,6 +490,18 @@ def test_the_session_ends_after_the_last_turn_was_answered() -> None:
     assert s.notices_of(SessionEnded)[0].reason is EndedReason.MAX_TURNS
 
 
+def test_interrupting_the_last_answer_gives_no_further_turn() -> None:
+    s = stage(replace(CONFIG, max_turns=1), answers=says(LONG, "One more."))
+    s.say("What do you have?", at=0.5)
+    s.run(4)
+    s.say("Stop please, I only want sandals.", at=4.0)
+    s.run(8)
+    s.assert_interrupted()
+    assert s.user_said == ["What do you have?", "Stop please, I only want sandals."]
+    assert "One more." not in s.agent_said
+    assert s.ended is EndedReason.MAX_TURNS
+
+
 def test_silence_is_asked_about_and_then_ends_the_session() -> None:
     silence = SilencePolicy(reprompt_seconds=4, max_reprompts=2, end_seconds=10)
     s = stage(replace(CONFIG, silence=silence, greeting="Hello!")).run(40)
@@ -440,6 +518,12 @@ def test_the_longest_duration_ends_with_a_goodbye() -> None:
     last_frame = s.frames[-1][0]
     hung_up = next(at for at, a in s.actions if type(a).__name__ == "HangUp")
     assert hung_up >= last_frame
+
+
+def test_without_a_goodbye_the_longest_duration_ends_in_silence() -> None:
+    s = stage(replace(CONFIG, max_duration_seconds=5, goodbye="")).run(8)
+    assert s.ended is EndedReason.MAX_DURATION
+    assert s.notices_of(ReplyStarted) == []
 
 
 def test_the_end_keeps_what_was_heard_and_said_so_far() -> None:
@@ -485,6 +569,27 @@ def test_a_reply_can_be_asked_for_with_instructions() -> None:
     assert s.agent_said[-1] == "Welcome back, Ada."
     assert s.prompts[0][0].content == "You sell shoes.\n\nGreet Ada."
     assert s.notices_of(ReplyDone)[0].status is ReplyStatus.CANCELLED
+
+
+def test_a_reply_asked_for_while_the_user_speaks_is_the_answer_to_them() -> None:
+    s = stage(replace(CONFIG, eager_replies=False), says("Ciao.", "Twice."))
+    s.say("What do you have in your shop today?", at=0.5)
+    s.run(1.2)
+    s.feed(ReplyRequested(s.now, "Answer in Italian."))
+    s.run(8)
+    assert s.agent_said == ["Ciao."]
+    assert s.prompts[0][0].content.endswith("Answer in Italian.")
+    assert s.prompts[0][-1].content == "What do you have in your shop today?"
+
+
+@pytest.mark.parametrize("at", [0.7, 1.7, 2.5])
+def test_a_reply_asked_for_while_the_user_speaks_is_made_once(at: float) -> None:
+    s = stage()
+    s.say("What do you have in your shop today?", at=0.5)
+    s.run(at)
+    s.feed(ReplyRequested(s.now))
+    s.run(8)
+    assert s.agent_said == ["All right."]
 
 
 def test_a_reply_can_be_cancelled() -> None:

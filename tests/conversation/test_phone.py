@@ -20,7 +20,7 @@ from nur_server.conversation.events import (
     TransferFinished,
 )
 from nur_server.conversation.notices import CallAnswered
-from nur_server.conversation.phone import PhoneTool, phone_tool
+from nur_server.conversation.phone import ENTRY_SECONDS, PhoneTool, phone_tool
 from nur_server.conversation.record import ToolStatus
 from tests.conversation.stage import Call, Part, Say, Stage
 
@@ -169,6 +169,76 @@ def test_a_transfer_that_fails_is_told_to_the_model() -> None:
     s.run(5)
     assert s.agent_said[-1] == "Nobody answers there."
     assert "busy" in s.prompts[-1][-1].content
+
+
+def test_a_transfer_waits_for_the_last_word() -> None:
+    config = with_tool(PhoneTool.TRANSFER_CALL)
+    answer: list[Part] = [
+        Say("One moment please, I am connecting you with our sales department."),
+        Call("transfer_call", '{"to_number": "+15550100"}'),
+    ]
+    s = stage(config, answer)
+    s.say("Let me speak to sales please.", at=0.5)
+    s.run(10)
+    [at] = [at for at, action in s.actions if isinstance(action, TransferCall)]
+    assert at >= s.frames[-1][0] > 4
+
+
+def test_a_caller_who_speaks_up_before_the_transfer_is_kept() -> None:
+    config = replace(with_tool(PhoneTool.TRANSFER_CALL), eager_replies=False)
+    answer: list[Part] = [
+        Say("One moment please, I am connecting you with our sales department."),
+        Call("transfer_call", '{"to_number": "+15550100"}'),
+    ]
+    s = stage(config, answer, [Say("Of course, what is it?")])
+    s.say("Let me speak to sales please.", at=0.5)
+    s.run_until(lambda: s.is_agent_audible)
+    s.say("No wait, I have one more question.", after=0.8)
+    s.run(8)
+    assert s.of(TransferCall) == []
+    assert s.agent_said[-1] == "Of course, what is it?"
+    assert "they are still here" in s.prompts[-1][-2].content
+
+
+def test_a_caller_who_speaks_up_at_the_goodbye_is_not_hung_up_on() -> None:
+    answer: list[Part] = [
+        Say("Goodbye, and thank you very much for calling our little shoe shop today."),
+        Call("end_call"),
+    ]
+    s = stage(with_tool(PhoneTool.END_CALL), answer, [Say("Of course, what is it?")])
+    s.say("That was all, thanks a lot.", at=0.5)
+    s.run_until(lambda: s.is_agent_audible)
+    s.say("Wait, I have one more question please.", after=1.0)
+    s.run(8)
+    assert s.agent_said[-1] == "Of course, what is it?"
+    assert s.ended is None
+
+
+def test_the_time_for_the_first_key_counts_from_the_last_word() -> None:
+    config = with_tool(PhoneTool.COLLECT_DIGITS)
+    ask: list[Part] = [Say("Please enter the code from the letter. " * 8), Call("collect_digits")]
+    s = stage(config, ask, [Say("Thank you.")])
+    s.say("I want to log in.", at=0.5)
+    s.run_until(lambda: bool(s.agent_said))
+    assert s.now > ENTRY_SECONDS
+    s.run(ENTRY_SECONDS - 1)
+    for digit in "4711#":
+        s.feed(DigitPressed(s.now, digit))
+    s.run(4)
+    assert s.prompts[-1][-1].content == '{"digits": "4711"}'
+
+
+def test_keys_that_come_after_their_tool_has_timed_out_are_not_lost() -> None:
+    s = stage(with_tool(PhoneTool.COLLECT_DIGITS), [Call("collect_digits")], [Say("Too late.")])
+    s.say("I want to log in.", at=0.5)
+    s.run(4)
+    for _ in range(20):
+        s.feed(DigitPressed(s.now, "1"))
+        s.run(3.5)
+    s.run(8)
+    [records] = s.tool_records.values()
+    assert records[-1].status is ToolStatus.TIMED_OUT
+    assert s.user_said[-1] == f"[pressed {'1' * 20}]"
 
 
 def test_digits_are_collected() -> None:

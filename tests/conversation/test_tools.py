@@ -70,14 +70,36 @@ def test_an_id_is_unique_and_harmless(wanted: str) -> None:
     assert call.record.call_id.isascii() and " " not in call.record.call_id
 
 
-def test_a_repeat_is_the_same_call_in_the_same_response() -> None:
+def test_a_repeat_is_the_same_call_in_the_same_response_or_while_it_runs() -> None:
     journal = ToolJournal()
     journal.open("a", "resp_1", "lookup", '{"id": "1", "kind": "order"}', TOOL, 0)
     same = journal.open("b", "resp_1", "lookup", '{"kind":"order","id":"1"}', TOOL, 0)
     other = journal.open("c", "resp_1", "lookup", '{"id": "2"}', TOOL, 0)
-    later = journal.open("d", "resp_2", "lookup", '{"id": "2"}', TOOL, 0)
-    assert journal.is_repeat(same)
-    assert not journal.is_repeat(other) and not journal.is_repeat(later)
+    meanwhile = journal.open("d", "resp_2", "lookup", '{"id": "2"}', TOOL, 0)
+    assert journal.is_repeat(same) and journal.is_repeat(meanwhile)
+    assert not journal.is_repeat(other)
+    for call_id in "abcd":
+        journal.close(call_id, ToolStatus.SUCCEEDED, "Well.", 1)
+    assert not journal.is_repeat(journal.open("e", "resp_3", "lookup", '{"id": "2"}', TOOL, 2))
+
+
+def test_results_are_ready_once_all_of_their_response_are() -> None:
+    journal = ToolJournal()
+    for call_id, response_id in (("a", "resp_1"), ("b", "resp_1"), ("c", "resp_2")):
+        journal.open(call_id, response_id, "lookup", "{}", TOOL, 0)
+    journal.close("a", ToolStatus.SUCCEEDED, "Well.", 1)
+    assert journal.ready() == []
+    journal.close("c", ToolStatus.SUCCEEDED, "Well.", 2)
+    assert [call.record.call_id for call in journal.ready()] == ["c"]
+    journal.close("b", ToolStatus.TIMED_OUT, "Late.", 3)
+    assert [call.record.call_id for call in journal.ready()] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("reference", ["#/nowhere", "#/properties/id", "#/properties/id/minimum"])
+def test_a_schema_that_leads_nowhere_refuses_the_call(reference: str) -> None:
+    schema = {"type": "object", "properties": {"id": {"$ref": reference, "minimum": 1}}}
+    with pytest.raises(RefusedCall, match="cannot be applied"):
+        check_arguments(replace(TOOL, parameters=schema), "lookup", '{"id": 1}')
 
 
 def test_a_tool_can_advise_the_model() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -446,18 +447,18 @@ def _check_schema(schema: Mapping[str, Any], where: str, *, in_map: bool) -> Non
         raise _refuse(
             ".".join([where, *path]), f"expected a valid JSON Schema: {error.message[:300]}"
         ) from None
-    _check_references(schema["properties"] if in_map else schema, where, 0)
+    _check_references(schema["properties"] if in_map else schema, schema, where, 0)
 
 
-def _check_references(value: Any, where: str, depth: int) -> None:
-    """Patterns must compile, and nothing may be fetched."""
+def _check_references(value: Any, schema: Mapping[str, Any], where: str, depth: int) -> None:
+    """Patterns must compile, references lead to a place in `schema`, and nothing is fetched."""
     if depth > 4 * MAX_DEPTH:
         raise _refuse(where, f"expected a schema nested at most {MAX_DEPTH} deep")
     if isinstance(value, Mapping):
         pattern, reference = value.get("pattern"), value.get("$ref")
-        if isinstance(reference, str) and not reference.startswith("#/"):
+        if isinstance(reference, str) and not _leads_to_a_schema(reference, schema):
             raise _refuse(
-                where, f"expected '$ref' to a place in the same schema, got {reference!r}"
+                where, f"expected '$ref' to lead to a part of the same schema, got {reference!r}"
             )
         if isinstance(pattern, str):
             try:
@@ -467,10 +468,33 @@ def _check_references(value: Any, where: str, depth: int) -> None:
                     where, f"expected a regular expression, got {pattern!r}: {error}"
                 ) from None
         for key, inner in value.items():
-            _check_references(inner, f"{where}.{key}", depth + 1)
+            _check_references(inner, schema, f"{where}.{key}", depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            _check_references(inner, where, depth + 1)
+            _check_references(inner, schema, where, depth + 1)
+
+
+def _leads_to_a_schema(reference: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a reference, and those it leads to, end in a schema."""
+    seen: set[str] = set()
+    while reference not in seen and reference.startswith("#/"):
+        seen.add(reference)
+        target: Any = schema
+        for part in reference.removeprefix("#/").split("/"):
+            target = _inside(target, unquote(part).replace("~1", "/").replace("~0", "~"))
+        if not isinstance(target, Mapping):
+            return isinstance(target, bool)
+        if not isinstance(target.get("$ref"), str):
+            return True
+        reference = target["$ref"]
+    return False
+
+
+def _inside(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    is_place = isinstance(value, list) and name.isdecimal() and int(name) < len(value)
+    return value[int(name)] if is_place else None
 
 
 # Errors

@@ -12,6 +12,9 @@ from nur_server.conversation.notices import ToolCallRequested
 from nur_server.conversation.record import ToolStatus, Turn
 from nur_server.conversation.tools import RefusedCall, ToolCall, check_arguments
 
+FILLER_AGAIN_SECONDS = 1.0
+"""Shortest wait before a filler that would have been said into speech."""
+
 
 class ToolCalls:
     """Opens calls and takes their results.
@@ -62,9 +65,7 @@ class ToolCalls:
             self._run_built_in(call_id, tool, values)
             return call_id
         context.do(CallTool(call_id, response_id, tool, values))
-        if context.config.tool_filler is not None:
-            due = context.now + context.config.tool_filler_seconds
-            context.deadlines.set(Timer.FILLER, due, call_id)
+        self._await_filler(call_id, context.config.tool_filler_seconds)
         return call_id
 
     def answer(self, call_id: str, status: ToolStatus, result: str) -> None:
@@ -93,9 +94,31 @@ class ToolCalls:
         )
 
     def wants_filler(self, call_id: str) -> bool:
-        """Whether a call still runs, and the agent may speak meanwhile."""
+        """Whether a call still runs, nothing was said about it, and the agent may speak."""
         call = self._context.journal.get(call_id)
-        return call is not None and call.is_running and not call.holds
+        return call is not None and call.is_running and not call.holds and not call.is_filled
+
+    def restart_fillers(self) -> None:
+        """The agent has spoken: how long tools take counts from here."""
+        seconds = self._context.config.tool_filler_seconds
+        for call in self._context.journal.running():
+            if call.tool is not None and call.tool.runner is not ToolRunner.BUILT_IN:
+                self._await_filler(call.record.call_id, seconds)
+
+    def put_off_filler(self, call_id: str) -> None:
+        """Somebody is speaking."""
+        seconds = self._context.config.tool_filler_seconds
+        self._await_filler(call_id, max(FILLER_AGAIN_SECONDS, seconds))
+
+    def fill(self) -> None:
+        """The filler is said, for every call that runs."""
+        for call in self._context.journal.running():
+            call.is_filled = True
+            self._context.deadlines.clear(Timer.FILLER, call.record.call_id)
+
+    def _await_filler(self, call_id: str, seconds: float) -> None:
+        if self._context.config.tool_filler is not None and self.wants_filler(call_id):
+            self._context.deadlines.set(Timer.FILLER, self._context.now + seconds, call_id)
 
     def remember(self, response_id: str, turn: Turn) -> None:
         """`turn` holds calls of this response."""

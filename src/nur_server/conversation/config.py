@@ -114,7 +114,7 @@ class ConversationConfig:
     goodbye: str = "I have to end our conversation here. Goodbye."
     """Spoken when `max_duration_seconds` is reached."""
     apology: str = "I'm sorry, I had a problem just now. Could you say that again?"
-    """Spoken when the model fails and nothing of its answer was heard."""
+    """Spoken when the model fails, behind what it had said, or twice answers nothing."""
     tool_filler: str | None = "One moment, please."
     """Spoken when a tool takes longer than `tool_filler_seconds`. None: silence."""
     tool_filler_seconds: float = 3.0

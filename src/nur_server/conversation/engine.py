@@ -78,7 +78,7 @@ class Conversation:
             on_keys=self._take_keys,
         )
         self._calls = ToolCalls(self._context, on_answer=self._next, run_built_in=self._phone.run)
-        self._talker = Talker(self._context, self._calls, on_done=self._next)
+        self._talker = Talker(self._context, self._calls, on_done=self._take_last_word)
         self._listener = Listener(
             self._context, self._talker, on_turn=self._take_turn, on_idle=self._take_idle
         )
@@ -197,7 +197,8 @@ class Conversation:
             case Timer.DURATION:
                 self._say_goodbye()
             case Timer.DIGITS:
-                self._phone.finish_entry()
+                if not (self._talker.is_busy and self._phone.awaits_first_key):
+                    self._phone.finish_entry()
             case Timer.SCREENING:
                 if self._screening is not None:
                     self._screening.time_out()
@@ -217,26 +218,34 @@ class Conversation:
             return
         if self._screening is not None:
             return
-        if self._is_leaving:
-            self._close(EndedReason.AGENT_ENDED)
-            return
         self._listener.give_floor()
         if self._listener.is_user_speaking or self._listener.is_awaiting_words:
             return
-        if self._calls.is_holding:
+        if self._is_leaving:
+            self._close(EndedReason.AGENT_ENDED)
+        elif self._calls.is_holding:
             return
-        if self._due is not None:
+        elif self._due is not None:
             trigger, instructions = self._due
             self._due = None
             self._reply(trigger, instructions)
-        elif self._calls.is_running:
-            self._start_silence_timers()
-        elif self._context.journal.unreported():
+        elif self._phone.is_transfer_due:
+            self._phone.transfer()
+        elif self._context.journal.ready():
             self._reply(Trigger.TOOL_RESULT, None)
+        elif self._calls.is_running:
+            return
         elif self._has_used_up_turns():
             self._close(EndedReason.MAX_TURNS)
         else:
             self._start_silence_timers()
+
+    def _take_last_word(self) -> None:
+        """A response is over: what waits for somebody counts from here."""
+        if not self._has_ended:
+            self._calls.restart_fillers()
+            self._phone.restart_wait()
+        self._next()
 
     def _reply(self, trigger: Trigger, instructions: str | None) -> None:
         answers = self._listener.speech_ended_at if trigger is Trigger.USER_SPEECH else None
@@ -248,15 +257,27 @@ class Conversation:
 
     def _take_turn(self, turn: UserTurn) -> None:
         """The user has said something that wants an answer."""
-        self._user_turns += 1
         self._reprompts = 0
+        self._is_leaving = False
+        if self._has_used_up_turns():
+            self._talker.drop_speculation()
+            self._next()
+            return
+        self._user_turns += 1
         has_floor = not self._listener.is_user_speaking and self._context.is_connected
-        if not has_floor or self._screening is not None:
+        instructions, self._due = self._owed_instructions, None
+        if not has_floor or self._screening is not None or instructions is not None:
             self._talker.drop_speculation()
         elif self._talker.confirm(normalise(turn.text), self._listener.speech_ended_at):
             return
-        self._due = (Trigger.USER_SPEECH, None)
+        self._due = (Trigger.USER_SPEECH, instructions)
+        self._phone.keep_here()
         self._next()
+
+    @property
+    def _owed_instructions(self) -> str | None:
+        """Of the reply that is owed: they hold for one that answers the user as well."""
+        return self._due[1] if self._due is not None else None
 
     def _take_idle(self, failure: str | None) -> None:
         """The user has made a sound without words; `failure` says why there are none."""
@@ -267,10 +288,14 @@ class Conversation:
             self._next()
 
     def _fill(self, call_id: str) -> None:
-        """A tool takes long: say so, unless somebody is speaking."""
+        """A tool takes long: say so as soon as nobody speaks, once for all that run."""
         filler = self._context.config.tool_filler
-        if filler is None or not self._calls.wants_filler(call_id) or not self._is_quiet:
+        if filler is None or not self._calls.wants_filler(call_id):
             return
+        if not self._is_quiet:
+            self._calls.put_off_filler(call_id)
+            return
+        self._calls.fill()
         self._talker.say(Trigger.FILLER, filler)
 
     @property
@@ -350,7 +375,7 @@ class Conversation:
         self._context.stop_silence_timers()
         self._talker.drop_speculation()
         if self._listener.stop("client_dropped"):
-            self._due = (Trigger.USER_SPEECH, None)
+            self._due = (Trigger.USER_SPEECH, self._owed_instructions)
         self._talker.hold()
 
     def _resume_client(self) -> None:
@@ -404,7 +429,8 @@ class Conversation:
 
     def _say_goodbye(self) -> None:
         """The longest duration is reached: one last sentence, then the end."""
-        self._farewell = (Trigger.GOODBYE, self._context.config.goodbye)
+        goodbye = self._context.config.goodbye
+        self._farewell = (Trigger.GOODBYE, goodbye) if goodbye else None
         self._begin_closing(EndedReason.MAX_DURATION)
         self._talker.cut(ReplyStatus.CANCELLED, "max_duration")
         self._next()

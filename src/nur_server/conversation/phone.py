@@ -115,6 +115,8 @@ class Phone:
         self._leave_message = leave_message
         self._on_keys = on_keys
         self._entry: _Entry | None = None
+        self._transfer: TransferCall | None = None
+        """It waits for the agent's last word."""
 
     def run(self, call_id: str, tool: ToolSpec, arguments: dict[str, Any]) -> None:
         """Run a built-in tool whose arguments fit its schema."""
@@ -125,7 +127,7 @@ class Phone:
             case PhoneTool.TRANSFER_CALL:
                 number = tool.targets.get(arguments.get("target", ""))
                 to_number = number or arguments.get("to_number", "")
-                self._context.do(TransferCall(call_id, to_number))
+                self._transfer = TransferCall(call_id, to_number)
             case PhoneTool.SEND_DTMF:
                 self._context.do(SendDigits(arguments["digits"].upper()))
                 self._answer(call_id, "The keys were pressed.", False)
@@ -137,6 +139,23 @@ class Phone:
             case other:
                 assert_never(other)
 
+    @property
+    def is_transfer_due(self) -> bool:
+        """A transfer waits for the agent's last word."""
+        return self._transfer is not None and self._is_running(self._transfer.call_id)
+
+    def transfer(self) -> None:
+        """The last word before a transfer was heard."""
+        if self._transfer is not None:
+            self._context.do(self._transfer)
+            self._transfer = None
+
+    def keep_here(self) -> None:
+        """The caller has said something before they were transferred."""
+        transfer, self._transfer = self._transfer, None
+        if transfer is not None:
+            self._answer(transfer.call_id, "The caller spoke first; they are still here.", True)
+
     def transferred(self, call_id: str, error: str | None) -> bool:
         """Take the outcome of a transfer. Whether the far end is gone."""
         if error is None:
@@ -144,6 +163,17 @@ class Phone:
             return True
         self._answer(call_id, f"The transfer failed: {error}", True)
         return False
+
+    @property
+    def awaits_first_key(self) -> bool:
+        """Keys were asked for, and none has come."""
+        entry = self._entry
+        return entry is not None and entry.call_id is not None and not entry.digits
+
+    def restart_wait(self) -> None:
+        """The agent has spoken: the caller's time for the first key counts from here."""
+        if self.awaits_first_key:
+            self._context.deadlines.set(Timer.DIGITS, self._context.now + ENTRY_SECONDS)
 
     def press(self, digit: str) -> None:
         """The far end has pressed a key."""
@@ -165,12 +195,17 @@ class Phone:
         self._context.deadlines.clear(Timer.DIGITS)
         if entry is None:
             return
-        if entry.call_id is None:
-            self._on_keys(entry.digits)
+        if entry.call_id is None or not self._is_running(entry.call_id):
+            if entry.digits:
+                self._on_keys(entry.digits)
         elif entry.digits:
             self._answer(entry.call_id, f'{{"digits": "{entry.digits}"}}', False)
         else:
             self._answer(entry.call_id, "The caller entered nothing.", True)
+
+    def _is_running(self, call_id: str) -> bool:
+        call = self._context.journal.get(call_id)
+        return call is not None and call.is_running
 
     def _collect(self, call_id: str, arguments: dict[str, Any]) -> None:
         self.finish_entry()

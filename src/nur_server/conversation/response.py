@@ -156,6 +156,12 @@ class Response:
         self.is_generating = False
         return self._add(self._splitter.finish())
 
+    def write_again(self) -> None:
+        """The answer was empty: another one is written in its place."""
+        self.retried = True
+        self.is_generating = True
+        self._splitter = ClauseSplitter()
+
     def abandon_writing(self) -> None:
         """The answer broke off: what is not a whole clause yet is dropped."""
         self.is_generating = False

@@ -244,8 +244,7 @@ class Talker:
         """The model has finished and the reply may be heard."""
         if not response.clauses and not response.call_ids and response.error_code is None:
             if not response.retried:
-                response.retried = True
-                response.is_generating = True
+                response.write_again()
                 self._generate(response)
                 return
             response.error_code = "empty_reply"

@@ -4,10 +4,12 @@ import json
 import math
 import re
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from referencing.exceptions import Unresolvable
 
 from nur_server.conversation.actions import ToolCallMessage
 from nur_server.conversation.config import ExecutionMode, ToolSpec
@@ -31,6 +33,8 @@ class ToolCall:
     """None: the model named a tool that does not exist."""
     is_reported: bool = False
     """A reply was generated after its result came."""
+    is_filled: bool = False
+    """The user was told that it takes a while."""
 
     @property
     def is_running(self) -> bool:
@@ -90,14 +94,19 @@ class ToolJournal:
         """Calls whose result no reply has taken up yet."""
         return [c for c in self._calls.values() if not c.is_running and not c.is_reported]
 
+    def ready(self) -> list[ToolCall]:
+        """Unreported calls of responses that have all their results."""
+        waiting = {call.response_id for call in self.running()}
+        return [call for call in self.unreported() if call.response_id not in waiting]
+
     def is_repeat(self, call: ToolCall) -> bool:
-        """Whether the same response has already made the same call."""
+        """Whether the same call was made before it by the same response, or still runs."""
+        before = takewhile(lambda other: other is not call, self._calls.values())
         return any(
-            other is not call
-            and other.response_id == call.response_id
+            (other.response_id == call.response_id or other.is_running)
             and other.record.name == call.record.name
             and _same_json(other.record.arguments, call.record.arguments)
-            for other in self._calls.values()
+            for other in before
         )
 
     def records(self, call_ids: list[str]) -> tuple[ToolRecord, ...]:
@@ -135,7 +144,10 @@ def check_arguments(tool: ToolSpec | None, name: str, arguments: str) -> dict[st
         raise RefusedCall(f"The arguments are not valid JSON: {error}.") from error
     if not isinstance(value, dict):
         raise RefusedCall(f"The arguments must be a JSON object, not {type(value).__name__}.")
-    problem = next(iter(_problems(tool, value)), None)
+    try:
+        problem = next(iter(_problems(tool, value)), None)
+    except (Unresolvable, RecursionError, TypeError) as error:
+        raise RefusedCall(f"The tool's own schema cannot be applied: {error}.") from error
     if problem is not None:
         raise RefusedCall(problem)
     return value
