@@ -39,9 +39,9 @@ def answers(body: str, status: int = 200, kind: str = "application/json") -> Han
     return handler
 
 
-def tools(endpoint: ToolEndpoint | None, **more: Any) -> HttpTools:
-    async def endpoint_for(session_id: str, tool_name: str) -> ToolEndpoint | None:
-        assert (session_id, tool_name) == ("ses_1", "lookup")
+def tools(endpoint: ToolEndpoint | None, session_id: str = "ses_1", **more: Any) -> HttpTools:
+    async def endpoint_for(asked_id: str, tool_name: str) -> ToolEndpoint | None:
+        assert (asked_id, tool_name) == (session_id, "lookup")
         return endpoint
 
     return HttpTools(endpoint_for, **{"allow_private": True, **more})
@@ -50,7 +50,7 @@ def tools(endpoint: ToolEndpoint | None, **more: Any) -> HttpTools:
 async def call(
     server: ScriptedServer, asked: ToolRequest, path: str = "/tool", **endpoint: Any
 ) -> ToolResult:
-    runner = tools(ToolEndpoint(f"{server.url}{path}", **endpoint))
+    runner = tools(ToolEndpoint(f"{server.url}{path}", **endpoint), asked.session_id)
     try:
         return await runner.call(asked)
     finally:
@@ -134,11 +134,10 @@ async def test_a_request_is_signed_and_carries_its_call(method: str, secret: str
 
 
 async def test_the_same_call_id_in_another_session_is_another_call() -> None:
-    names = []
-    for session_id in ("ses_1", "ses_2"):
-        async with running(answers("{}")) as server:
-            await call(server, replace(request(), session_id=session_id))
-        names.append(server.asked[0].headers["idempotency-key"])
+    async with running(answers("{}"), answers("{}")) as server:
+        await call(server, request())
+        await call(server, replace(request(), session_id="ses_2"))
+    names = [asked.headers["idempotency-key"] for asked in server.asked]
     assert names == ["ses_1_call_1", "ses_2_call_1"]
 
 
