@@ -5,23 +5,26 @@
 Run as a program it is that server: `python -m bench.server scripted|embedded PORT FOLDER`.
 """
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
+
+from nur_server.cli import process
+
+if TYPE_CHECKING:
+    from nur_server.providers.catalogue import Catalogue
+    from nur_server.settings import Settings
 
 READY_SECONDS = 60.0
 LONG_ANSWER = (
@@ -67,23 +70,29 @@ def running_server(engines: str) -> Iterator[BenchServer]:
         began = time.monotonic()
         log = (Path(folder) / "log").open("w")
         process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
+        with log, ended(process):
             url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url, process, Path(folder) / "log")
+            wait_until_ready(url, process, Path(folder) / "log")
             ready = time.monotonic() - began
             key = (Path(folder) / "key").read_text()
             yield BenchServer(url, key, process.pid, ready)
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            log.close()
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """The process ends with the block."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -97,34 +106,37 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 
 def _serve(engines: str, port: int, folder: Path) -> None:
-    import uvicorn
+    with process.starting() as ready:
+        from nur_server.cli import serving
+        from nur_server.settings import Settings
 
+        settings = Settings(
+            data_dir=folder, port=port, discover_models=False, log_level="warning",
+            max_sessions=1000, drain_seconds=0,
+        )  # fmt: skip
+        serving.run(_run(engines, settings, ready))
+
+
+async def _run(engines: str, settings: "Settings", ready: Callable[[], None]) -> None:
     from nur_server.api.app import create_app
-    from nur_server.providers.catalogue import Catalogue
-    from nur_server.settings import Settings
+    from nur_server.cli.place import bind
+    from nur_server.cli.serving import Server
 
-    settings = Settings(
-        data_dir=folder, port=port, discover_models=False, log_level="warning", max_sessions=1000
-    )
-    catalogue = asyncio.run(_scripted(settings)) if engines == "scripted" else None
     app = create_app(
         settings,
-        catalogue=catalogue,
+        catalogue=await _scripted(settings) if engines == "scripted" else None,
         rate_limits={},
-        on_first_key=lambda key: (folder / "key").write_text(key.secret) and None,
+        on_first_key=lambda key: (settings.data_dir / "key").write_text(key.secret) and None,
     )
-    assert isinstance(catalogue, Catalogue | None)
-    uvicorn.run(
-        app,
-        host="127.0.0.1",
-        port=port,
-        log_level="warning",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-    )
+    with bind(settings) as listener:
+        async with app.router.lifespan_context(app), asyncio.TaskGroup() as group:
+            server = Server(app, settings)
+            group.create_task(server.serve(sockets=[listener]))
+            await server.ready.wait()
+            ready()
 
 
-async def _scripted(settings: object) -> object:
+async def _scripted(settings: "Settings") -> "Catalogue":
     """Real voice activity; everything behind it answers at once."""
     from nur_server.providers.catalogue import Catalogue
     from nur_server.providers.scripted import (
@@ -133,9 +145,7 @@ async def _scripted(settings: object) -> object:
         ScriptedTextToSpeech,
     )
     from nur_server.providers.silero import SileroVad
-    from nur_server.settings import Settings
 
-    assert isinstance(settings, Settings)
     vad = SileroVad(settings.models_dir)
     await vad.load()
     return Catalogue.scripted(
@@ -147,4 +157,5 @@ async def _scripted(settings: object) -> object:
 
 
 if __name__ == "__main__":
+    process.prepare()
     _serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

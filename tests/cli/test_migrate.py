@@ -1,7 +1,7 @@
 import sqlite3
 from pathlib import Path
 
-from nur_server.store import upgrade
+from nur_server.store import schema
 
 from .conftest import Nur
 
@@ -11,7 +11,7 @@ def test_brings_a_new_database_to_the_schema(nur: Nur, data_dir: Path) -> None:
     with sqlite3.connect(data_dir / "nur.db") as database:
         (revision,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
     database.close()
-    assert revision == upgrade.head_revision()
+    assert revision == schema.REVISION
 
 
 def test_leaves_a_database_of_a_newer_version_alone(nur: Nur, data_dir: Path) -> None:

@@ -13,7 +13,8 @@ from nur import AsyncNurClient, LiveError, Session
 from nur.events import SessionEnded
 from nur_server.api.app import create_app
 from nur_server.cli.failures import Failure
-from nur_server.cli.serving import Server, address_of, bind, is_taken
+from nur_server.cli.place import address_of, bind, is_taken
+from nur_server.cli.serving import Server
 from nur_server.providers.catalogue import Catalogue
 from nur_server.settings import Settings
 from nur_server.store.records import NewKey

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nur import Agent, AsyncNurClient, Transcript
-from nur_server.cli import node
+from nur_server.cli import node, place
 from nur_server.cli.dialogue import Account, Dialogue
 from nur_server.cli.line import Line
 from nur_server.cli.mouth import Reciter
@@ -97,11 +97,11 @@ def settings(tmp_path: Path) -> Settings:
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[tuple[Node, AsyncNurClient]]:
-    with node.claimed(settings) as place:
-        async with node.running(place) as here, asyncio.TaskGroup() as group:
+    with place.claimed(settings) as claimed:
+        async with node.running(claimed) as here, asyncio.TaskGroup() as group:
             group.create_task(here.serve())
             await here.server.ready.wait()
-            async with AsyncNurClient(await here.any_key(), place.address) as client:
+            async with AsyncNurClient(await here.any_key(), claimed.address) as client:
                 yield here, client
             here.server.stop()
 

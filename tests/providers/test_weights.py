@@ -189,6 +189,22 @@ def test_a_missing_file_is_named_with_the_way_to_get_it(tmp_path: Path) -> None:
     assert refusal.value.code == "model_missing"
 
 
+def test_a_network_opened_ahead_is_handed_out_once(models_dir: Path) -> None:
+    weights.open_ahead(models_dir, hears=False)
+    file = weights.path(models_dir, weights.SILERO, "silero_vad_16k_op15.onnx")
+    first, second = weights.open_session(file), weights.open_session(file)
+    assert first is not second
+    assert [one.name for one in first.get_inputs()] == [one.name for one in second.get_inputs()]
+    smart_turn = weights.path(models_dir, weights.SMART_TURN, "smart-turn-v3.2-cpu.onnx")
+    assert weights.open_session(smart_turn).get_inputs()
+
+
+def test_networks_that_are_not_there_are_not_opened_ahead(tmp_path: Path) -> None:
+    weights.open_ahead(tmp_path, hears=True)
+    with pytest.raises(Unavailable):
+        weights.path(tmp_path, weights.SILERO, "silero_vad_16k_op15.onnx")
+
+
 def test_the_real_models_are_complete(models_dir: Path) -> None:
     assert weights.missing(models_dir) == []
     for model in weights.MODELS.values():

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nur_server.cli import process
 from nur_server.settings import Settings
 
 app = typer.Typer(
@@ -56,9 +57,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
 @app.command()
 def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
     """Run the server."""
-    from nur_server.cli import serve
+    settings = _settings(host=host, port=port, data_dir=data_dir)
+    with process.starting() as ready:
+        from nur_server.cli.place import claimed
 
-    raise typer.Exit(serve.run(_settings(host=host, port=port, data_dir=data_dir)))
+        with claimed(settings) as place:
+            from nur_server.cli import serve
+
+            raise typer.Exit(serve.run(place, ready))
 
 
 @app.command()
@@ -74,11 +80,16 @@ def demo(
     data_dir: DataDir = None,
 ) -> None:
     """Start the server, hold a spoken conversation with an agent, and leave the server up."""
-    from nur_server.cli import demo
-
     settings = _settings(host=host, port=port, data_dir=data_dir)
     words = _words(wav, mic, say)
-    raise typer.Exit(demo.run(settings, words, uses_microphone=mic, exits=exits))
+    with process.starting() as ready:
+        from nur_server.cli.place import claimed, for_a_demonstration
+
+        with claimed(for_a_demonstration(settings)) as place:
+            from nur_server.cli import demo
+
+            code = demo.run(place, words, ready, uses_microphone=mic, exits=exits)
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -225,11 +236,13 @@ def _settings(**given: Any) -> Settings:
 
 
 def _words(wav: Path | None, mic: bool, say: list[str] | None) -> Any:
-    from nur_server.cli.talk import Words
-
     if (wav is not None) + mic + bool(say) > 1:
         raise typer.BadParameter("expected at most one of --say, --wav and --mic, got several")
-    return Words(tuple(say or ()), wav) if wav is not None or say else None
+    if wav is None and not say:
+        return None
+    from nur_server.cli.talk import Words
+
+    return Words(tuple(say or ()), wav)
 
 
 def _answers(given: list[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """`nur demo`: a server, an agent, and a spoken conversation with it over the real WebSocket."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 
@@ -12,6 +12,7 @@ from nur_server.cli.dialogue import Account, Dialogue
 from nur_server.cli.line import RATE, Line
 from nur_server.cli.mouth import Mouth, Reciter, microphone
 from nur_server.cli.node import Node
+from nur_server.cli.place import Place
 from nur_server.cli.screen import program
 from nur_server.cli.script import (
     AGENT,
@@ -27,32 +28,37 @@ from nur_server.cli.talk import Words, converse, recite
 from nur_server.cli.voices import speak
 from nur_server.ports import Samples
 from nur_server.providers.moonshine import NAME as EARS
-from nur_server.settings import Settings
 
 RECORDING = "demo.wav"
 """In the data directory."""
 
 
-def run(settings: Settings, words: Words | None, *, uses_microphone: bool, exits: bool) -> int:
+def run(
+    place: Place,
+    words: Words | None,
+    on_ready: Callable[[], None],
+    *,
+    uses_microphone: bool,
+    exits: bool,
+) -> int:
     """Hold the conversation, and go on serving unless `exits`; the process's exit code.
 
     `words` None and no microphone: the script of the demonstration.
     """
-    if "port" not in settings.model_fields_set and serving.is_taken(settings):
-        screen.warn(f"port {settings.port} is taken, so a free one is used")
-        settings = settings.model_copy(update={"port": 0})
-    if "log_level" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"log_level": "warning"})
-    with node.claimed(settings) as place:
-        return serving.run(_demonstrate(place, words, uses_microphone, exits))
+    return serving.run(_demonstrate(place, words, on_ready, uses_microphone, exits))
 
 
 async def _demonstrate(
-    place: node.Place, words: Words | None, uses_microphone: bool, exits: bool
+    place: Place,
+    words: Words | None,
+    on_ready: Callable[[], None],
+    uses_microphone: bool,
+    exits: bool,
 ) -> int:
     async with node.running(place) as here, asyncio.TaskGroup() as group:
         group.create_task(here.serve())
         await here.server.ready.wait()
+        on_ready()
         await here.introduce()
         async with AsyncNurClient(await here.any_key(), place.address) as client:
             agent = await client.agents.create(**AGENT)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-import nur.errors
 from nur_server.errors import NurError
 from nur_server.settings import Settings
 
@@ -19,6 +18,9 @@ class Failure(Exception):
 
 def explain(error: Exception) -> list[str] | None:
     """The lines to print for an error a user can do something about; None for any other."""
+    # The SDK, which a server has no other use for.
+    import nur.errors
+
     match error:
         case Failure() | NurError() | nur.errors.NurError():
             return [error.message]

@@ -1,51 +1,20 @@
 """A whole server, from its settings to an address that answers."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from socket import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from nur_server.api.app import create_app
 from nur_server.api.services import Services
 from nur_server.cli import screen
-from nur_server.cli.home import Home
-from nur_server.cli.pulling import pull
-from nur_server.cli.serving import Server, address_of, bind
+from nur_server.cli.place import Place
+from nur_server.cli.serving import Server
 from nur_server.providers.catalogue import Catalogue, ModelKind
 from nur_server.providers.offline import NAME as OFFLINE
-from nur_server.settings import Settings
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.keys import EVERY_SCOPE, authenticate
 from nur_server.store.records import NewKey
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a server is going to be: nobody else can have it any more."""
-
-    settings: Settings
-    """With the port that was found, where any would do."""
-    home: Home
-    listener: socket
-    address: str
-    """`http://127.0.0.1:8080`."""
-
-
-@contextmanager
-def claimed(settings: Settings) -> Iterator[Place]:
-    """Take the data directory and the port, then fetch what models are missing.
-
-    Raises `Failure`, and as `weights.pull` does.
-    """
-    home = Home(settings.data_dir)
-    with home.claimed() as claim, bind(settings) as listener:
-        address = address_of(listener)
-        port = listener.getsockname()[1]
-        pull(settings)
-        claim.announce(address)
-        yield Place(settings.model_copy(update={"port": port}), home, listener, address)
 
 
 class Node:

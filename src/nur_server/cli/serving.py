@@ -1,4 +1,4 @@
-"""The server of this process: bound first, then loaded, stopped without cutting off a caller."""
+"""The server of this process, stopped without cutting off a caller."""
 
 import asyncio
 import os
@@ -15,10 +15,8 @@ import uvloop
 from fastapi import FastAPI
 
 from nur_server.api.services import Services
-from nur_server.cli.failures import Failure
 from nur_server.settings import Settings
 
-BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than the usual proxy keeps a connection, so that the proxy is the one to close it."""
 FRAME_HEADROOM = 2
@@ -36,47 +34,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` on a fast event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
-
-
-# Where it listens
-
-
-def bind(settings: Settings) -> socket.socket:
-    """The socket the server listens on. Raises `Failure` where there can be none.
-
-    Who connects from here on waits until the server is ready.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise Failure(
-            f"cannot listen on {settings.host} port {settings.port}: "
-            f"{_reason(error)}; choose another with NUR_HOST and NUR_PORT, or stop "
-            "what is there"
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    number = error.errno or 0
-    return os.strerror(number) if number > 0 else str(error)
-
-
-def is_taken(settings: Settings) -> bool:
-    """Whether another program listens on the port of the settings."""
-    try:
-        bind(settings).close()
-    except Failure:
-        return True
-    return False
-
-
-def address_of(listener: socket.socket) -> str:
-    """`http://127.0.0.1:8080`: how this machine reaches what listens there."""
-    host, port = listener.getsockname()[:2]
-    usual = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    host = usual.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{host}:{port}"
 
 
 # How it stops

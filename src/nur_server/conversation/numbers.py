@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import num2words  # type: ignore[import-untyped]  # it ships no types
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -798,6 +796,9 @@ def _say_foreign(found: re.Match[str], code: str) -> str | None:
 
 
 def _foreign_cardinal(number: int, code: str) -> str:
+    # Most servers speak English only, and it loads the rules of sixty languages.
+    import num2words  # type: ignore[import-untyped]  # it ships no types
+
     is_hundreds = code == "de" and 1100 <= number < 2000
     return str(num2words.num2words(number, lang=code, to="year" if is_hundreds else "cardinal"))
 

