@@ -42,6 +42,8 @@ from nur_server.transports.loopback import Answer, HangUp, HearOut, Ring, Sound
 
 SETTLE_SECONDS = 3.0
 """After a batch; the product promises to leave nothing two seconds after a call."""
+MOST_GROWTH = 0.05
+"""Of resident memory."""
 GENEROUS = CallPolicy(calls_per_second=10**6, concurrent_calls=10**6, minutes_per_day=10**9)
 
 
@@ -91,7 +93,8 @@ async def place(server: Services, agent_id: str) -> tuple[str, str]:
     return ended.status.value, reason if len(turns) == 3 else f"{reason}, {len(turns)} turns"
 
 
-async def measure(server: Services, calls: int, at_once: int) -> int:
+async def measure(server: Services, calls: int, at_once: int) -> bool:
+    """Whether no call failed and nothing was left over."""
     agent = await server.agents(DEFAULT_ACCOUNT).create(
         AgentFields(
             name="Bench",
@@ -123,14 +126,20 @@ async def measure(server: Services, calls: int, at_once: int) -> int:
     print(f"\n{calls} calls, {at_once} at a time, in {seconds:.0f} s ({cpu:.0f} s of CPU)")
     for (status, reason), count in outcomes.most_common():
         print(f"  {count:6d} {status}: {reason}")
+    left = {
+        "tasks": last.tasks - after_first.tasks,
+        "threads": last.threads - after_first.threads,
+        "files": last.files - after_first.files,
+        "calls": len(server.calls),
+        "sessions": len(server.live),
+    }
     print(f"failed: {failed}")
     print(f"memory against the first {at_once}: {growth:+.1%}")
-    print(f"tasks {last.tasks - after_first.tasks:+d}, files {last.files - after_first.files:+d}, ")
-    print(f"calls left {len(server.calls)}, sessions left {len(server.live)}")
-    return failed
+    print(f"left over: {', '.join(f'{count} {what}' for what, count in left.items())}")
+    return not failed and growth <= MOST_GROWTH and max(left.values()) <= 0
 
 
-async def main() -> int:
+async def main() -> bool:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--calls", type=int, default=1000)
     options.add_argument("--at-once", type=int, default=50)
@@ -148,4 +157,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(1 if asyncio.run(main()) else 0)
+    raise SystemExit(0 if asyncio.run(main()) else 1)

@@ -2,21 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from nur_server.calls.parts import CallTimes
 from nur_server.calls.policy import CallPolicy
 from nur_server.calls.service import Incoming
 from nur_server.conversation.events import EndedReason
-from nur_server.ports import HangupCause, Line, Samples
+from nur_server.ports import HangupCause, Line
 from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Call, ScriptedLanguageModel, ScriptedTextToSpeech
 from nur_server.store.calls import CallRecord, CallStatus
@@ -25,44 +23,11 @@ from nur_server.transports.carriers.carrier import InboundCall
 from tests.calls.exchange import Exchange, exchange
 from tests.providers.servers import running
 from tests.transports.carriers.fakes import FAKES
-from tests.transports.carriers.stage import QUICK, FakeCarrier, Phone, Placed, serving, tone
+from tests.transports.carriers.stage import QUICK, FakeCarrier, Person, Placed, serving, tone
 
 CALLEE, OURS = "+14155552671", "+14155559999"
 POLICY = CallPolicy(trusted_caller_ids=frozenset({OURS}))
 TIMES = CallTimes(look=0.05, close=1.0, first_media=3.0, media=5.0)
-
-
-class Person:
-    """Holds a telephone to the ear: sends silence, and speech where there is some, in real time."""
-
-    def __init__(self, phone: Phone) -> None:
-        self.phone = phone
-        self._step = phone.rate // 50
-        self._to_say = np.zeros(0, np.int16)
-        self._talking = asyncio.create_task(self._talk())
-
-    def say(self, samples: Samples) -> None:
-        self._to_say = np.concatenate([self._to_say, samples])
-
-    async def hear_out(self, more_than: int = 0) -> int:
-        """Return once something was heard beyond so many samples, and then nothing for a while."""
-        await self.phone.until(lambda: len(self.phone.heard) > more_than)
-        while True:
-            heard = len(self.phone.heard)
-            await asyncio.sleep(0.4)
-            if len(self.phone.heard) == heard:
-                return heard
-
-    async def leave(self) -> None:
-        self._talking.cancel()
-        await asyncio.gather(self._talking, return_exceptions=True)
-
-    async def _talk(self) -> None:
-        with suppress(ConnectionClosed):
-            while True:
-                now, self._to_say = self._to_say[: self._step], self._to_say[self._step :]
-                await self.phone.say(np.pad(now, (0, self._step - len(now))))
-                await asyncio.sleep(0.02)
 
 
 @dataclass

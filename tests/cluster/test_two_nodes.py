@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.jobs.receiver import receiving
 TAKEN_OVER_SECONDS = 30
 PATIENCE_SECONDS = 30
 EVENTS = 16
+CALLS = 5
+DIALS_PER_MINUTE = 10
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -50,6 +53,14 @@ class Pair:
                 return dict(record)
             await asyncio.sleep(0.05)
         raise AssertionError(f"expected session {session_id} to end, it is {record['status']}")
+
+    async def ended(self, call_id: str) -> str:
+        """Why a call is over, once it is."""
+        while True:
+            call = (await self.at_b.get(f"/v1/calls/{call_id}")).json()
+            if call["ended_at"] is not None:
+                return str(call["ended_reason"])
+            await asyncio.sleep(0.1)
 
 
 async def seen(socket: ClientConnection, type: str) -> dict[str, Any]:
@@ -123,3 +134,27 @@ async def test_the_work_of_a_killed_node_is_finished_by_the_other(pair: Pair) ->
         for each in receiver.accepted():
             each.verify(webhook["secret"])
     assert (await pair.over(lost))["error_code"] == "session_lost"
+
+
+async def test_scheduled_calls_of_a_killed_node_are_placed_once_by_the_other(pair: Pair) -> None:
+    agent_id = await pair.make_agent()
+    at = datetime.now(UTC) + timedelta(seconds=6)
+    body = {"phone_number": "+15550100", "scheduled_at": at.isoformat()}
+    path = f"/v1/agents/{agent_id}/calls"
+    made = [(await pair.at_a.post(path, json=body)).json()["id"] for _ in range(CALLS)]
+    await pair.a.kill()
+    async with asyncio.timeout(TAKEN_OVER_SECONDS):
+        reasons = [await pair.ended(call_id) for call_id in made]
+    assert reasons == ["busy"] * CALLS
+    assert sorted(pair.b.placed) == sorted(made)
+    assert not pair.a.placed
+
+
+async def test_rate_limits_hold_over_both_nodes(pair: Pair) -> None:
+    answers = [
+        await client.post("/voice/outbound/dial", json={})
+        for client in (pair.at_a, pair.at_b) * DIALS_PER_MINUTE
+    ]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [422] * DIALS_PER_MINUTE + [429] * DIALS_PER_MINUTE
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60

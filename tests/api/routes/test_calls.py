@@ -280,6 +280,25 @@ async def test_a_webhook_is_told_of_every_status(start: Start) -> None:
         ]
 
 
+async def test_a_webhook_that_cannot_be_reached_keeps_no_call_from_going_on(start: Start) -> None:
+    script = (Answer(), Pause(0.2), HangUp())
+    async with start(telephony=telephony(script), allow_private_urls=True) as server:
+        agent = await server.make_agent()
+        path = f"/v1/agents/{agent['id']}/calls"
+        body = {"phone_number": TO, "webhook_url": "http://127.0.0.1:9/hook"}
+        made = await server.call("POST", path, 201, json=body)
+        assert (await over(server, made["id"]))["status"] == "completed"
+        async with asyncio.timeout(20):
+            while True:
+                log = await server.call("GET", f"/v1/sessions/{made['id']}/webhook-deliveries")
+                first = log["deliveries"][-1]
+                if first["attempts"]:
+                    break
+                await asyncio.sleep(0.05)
+        assert (first["event"], first["status"]) == ("call.initiating", "pending")
+        assert "ConnectError" in first["attempts"][0]["error"]
+
+
 async def recorded_events(server: Server, session_id: str) -> list[str]:
     async with server.services.database.read() as session:
         rows = await session.scalars(

@@ -75,6 +75,10 @@ class FakePlivo(FakeCarrier):
     documents: list[str]
     """What was answered when it asked how to transfer."""
 
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"carrier_account": AUTH_ID, "carrier_token": TOKEN}
+
     def carrier(self, client: httpx2.AsyncClient, api_url: str) -> Plivo:
         self.documents = []
         return Plivo(client, AUTH_ID, TOKEN, api_url)
@@ -128,7 +132,7 @@ class FakePlivo(FakeCarrier):
             "X-Plivo-Signature-V3": f"another,{signature}",
             "X-Plivo-Signature-V3-Nonce": "n0nce",
         }
-        answer = await self.client.post(url, data=fields, headers=headers)
+        answer = await self.client.post(self.way_to(url), data=fields, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.text
 

@@ -72,6 +72,14 @@ class FakeTelnyx(FakeCarrier):
     accepted = ""
     """Where an incoming call's audio was asked for."""
 
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "carrier_account": "conn",
+            "carrier_token": "the key",
+            "carrier_public_key": PUBLIC_KEY,
+        }
+
     def carrier(self, client: httpx2.AsyncClient, api_url: str) -> Telnyx:
         return Telnyx(client, "conn", "the key", PUBLIC_KEY, SystemClock(), api_url)
 
@@ -136,7 +144,7 @@ class FakeTelnyx(FakeCarrier):
         timestamp = str(int(time.time()))
         signature = base64.b64encode(KEY.sign(timestamp.encode() + b"|" + body)).decode()
         headers = {"telnyx-signature-ed25519": signature, "telnyx-timestamp": timestamp}
-        answer = await self.client.post(url, content=body, headers=headers)
+        answer = await self.client.post(self.way_to(url), content=body, headers=headers)
         assert answer.status_code == 200, answer.text
 
     async def ring(self, call: Placed) -> None:

@@ -90,6 +90,10 @@ class FakeTwilio(FakeCarrier):
     name = "twilio"
     phone = TwilioPhone
 
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"carrier_account": SID, "carrier_token": TOKEN}
+
     def carrier(self, client: httpx2.AsyncClient, api_url: str) -> Twilio:
         return Twilio(client, SID, TOKEN, api_url)
 
@@ -158,7 +162,8 @@ class FakeTwilio(FakeCarrier):
 
     async def report(self, url: str, **fields: str) -> httpx2.Response:
         signature = twilio_signature(TOKEN, url, fields.items())
-        return await self.client.post(url, data=fields, headers={"X-Twilio-Signature": signature})
+        headers = {"X-Twilio-Signature": signature}
+        return await self.client.post(self.way_to(url), data=fields, headers=headers)
 
     async def ring(self, call: Placed) -> None:
         answer = await self._status(call, CallStatus="ringing")

@@ -64,6 +64,14 @@ class VonagePhone(Phone):
 class FakeVonage(FakeCarrier):
     name = "vonage"
 
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "carrier_account": "app-1",
+            "carrier_token": SECRET,
+            "carrier_private_key": PEM,
+        }
+
     def carrier(self, client: httpx2.AsyncClient, api_url: str) -> Vonage:
         return Vonage(client, "app-1", PEM, SECRET, SystemClock(), api_url)
 
@@ -125,7 +133,7 @@ class FakeVonage(FakeCarrier):
         claims = {"iat": int(time.time()), "payload_hash": hashlib.sha256(body).hexdigest()}
         token = jwt.encode(claims, SECRET, algorithm="HS256")
         headers = {"Authorization": f"Bearer {token}"}
-        answer = await self.client.post(url, content=body, headers=headers)
+        answer = await self.client.post(self.way_to(url), content=body, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json() if answer.text else None
 

@@ -41,8 +41,8 @@ class Changing:
     def _tell(self) -> None:
         self._changed.set()
 
-    async def until(self, is_so: Callable[[], Any]) -> None:
-        async with asyncio.timeout(WAIT_SECONDS):
+    async def until(self, is_so: Callable[[], Any], seconds: float = WAIT_SECONDS) -> None:
+        async with asyncio.timeout(seconds):
             while not is_so():
                 self._changed.clear()
                 await self._changed.wait()
@@ -209,6 +209,42 @@ class Phone(Changing, ABC):
                 await self.stream.send(self.echo(mark))
 
 
+class Person:
+    """Holds a telephone to the ear: sends silence, and speech where there is some, in real time."""
+
+    def __init__(self, phone: Phone) -> None:
+        self.phone = phone
+        self._step = phone.rate // 50
+        self._to_say = np.zeros(0, np.int16)
+        self._talking = asyncio.create_task(self._talk())
+
+    def say(self, samples: Samples) -> None:
+        self._to_say = np.concatenate([self._to_say, samples])
+
+    async def hear_out(
+        self, more_than: int = 0, *, quiet_seconds: float = 0.4, seconds: float = WAIT_SECONDS
+    ) -> int:
+        """Return once something was heard beyond so many samples, and then nothing for a while.
+        How many it were. Raises `TimeoutError` where nothing is heard in time."""
+        await self.phone.until(lambda: len(self.phone.heard) > more_than, seconds)
+        while True:
+            heard = len(self.phone.heard)
+            await asyncio.sleep(quiet_seconds)
+            if len(self.phone.heard) == heard:
+                return heard
+
+    async def leave(self) -> None:
+        self._talking.cancel()
+        await asyncio.gather(self._talking, return_exceptions=True)
+
+    async def _talk(self) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                now, self._to_say = self._to_say[: self._step], self._to_say[self._step :]
+                await self.phone.say(np.pad(now, (0, self._step - len(now))))
+                await asyncio.sleep(0.02)
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A call as the carrier was asked for it."""
@@ -239,9 +275,16 @@ class FakeCarrier(ABC):
     """Break the connection without carrying the order out."""
     client: httpx2.AsyncClient = field(default_factory=lambda: httpx2.AsyncClient(trust_env=False))
     base: str = ""
-    """Where this server is."""
+    """Where this server is, as the carrier knows it."""
+    ways: dict[str, str] = field(default_factory=dict)
+    """Public addresses, and where they lead on this machine: through a proxy that ends TLS."""
 
     name = ""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, str]:
+        """With which a server has an account here."""
 
     @abstractmethod
     def carrier(self, client: httpx2.AsyncClient, api_url: str) -> Carrier: ...
@@ -267,8 +310,16 @@ class FakeCarrier(ABC):
     async def stream(self, url: str, call_id: str) -> Phone:
         """Open a stream, signed as this vendor does."""
 
+    def way_to(self, url: str) -> str:
+        """Where a request for this address goes."""
+        for public, way in self.ways.items():
+            if url.startswith(public):
+                return way + url.removeprefix(public)
+        return url
+
     async def open(self, phone: type[Phone], url: str, headers: Sequence[tuple[str, str]]) -> Any:
-        stream = await connect(url, additional_headers=headers, compression=None, proxy=None)
+        way = self.way_to(url)
+        stream = await connect(way, additional_headers=headers, compression=None, proxy=None)
         made = phone(stream)
         self.phones.append(made)
         return made
