@@ -2,14 +2,21 @@
 
 import asyncio
 import json
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 from structlog.testing import capture_logs
 
 from nur_server.cli.database import opened
 from nur_server.conversation.config import ConversationConfig
+from nur_server.conversation.journal import VERSION, JournalWriter
+from nur_server.replay.recording import Recording, replay
 from nur_server.settings import Settings
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.keys import ensure_first_key
@@ -23,7 +30,10 @@ from .conftest import Nur
 CONFIG = ConversationConfig("", system_prompt="Sell shoes.", greeting="Hello!")
 
 
-async def _stored_session() -> str:
+Chunks = Callable[[list[bytes]], list[bytes]]
+
+
+async def _stored_session(chunks: Chunks) -> str:
     """The id of a session that was held and stored."""
     async with opened(Settings()) as database:
         await ensure_first_key(database)
@@ -37,14 +47,15 @@ async def _stored_session() -> str:
             await call.agent_done()
             await call.hangs_up()
         sink = StoreSink(database, "node")
-        for number, chunk in enumerate(call.memory.journal):
+        for number, chunk in enumerate(chunks(call.memory.journal)):
             await sink.journal_written(session.id, number, chunk)
     return session.id
 
 
-def stored_session() -> str:
+def stored_session(chunks: Chunks = list) -> str:
+    """As above; `chunks` is what is stored of its journal."""
     with capture_logs():
-        return asyncio.run(_stored_session())
+        return asyncio.run(_stored_session(chunks))
 
 
 def test_a_session_is_shown_and_found_the_same(nur: Nur) -> None:
@@ -85,7 +96,59 @@ def test_a_test_is_saved(nur: Nur, tmp_path: Path) -> None:
     assert path.with_suffix(".journal").exists()
 
 
-def test_a_session_that_does_not_exist(nur: Nur) -> None:
+def test_a_saved_test_holds_the_conversation_and_can_fail(nur: Nur, tmp_path: Path) -> None:
+    path = tmp_path / "test_boots.py"
+    nur("replay", stored_session(), "--set", "min_silence=900", "--save-test", str(path))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60).returncode == 0
+    saved = Recording.read([path.with_suffix(".journal").read_bytes()])
+    otherwise = JournalWriter(replace(saved.config, greeting="Good evening!"))
+    for step in replay(saved).steps:
+        otherwise.add(step.event)
+        otherwise.answered(step.actions)
+    _, chunk = otherwise.take() or (0, b"")
+    path.with_suffix(".journal").write_bytes(chunk)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "save the test again (nur replay --save-test)" in ran.stdout
+
+
+def test_a_test_that_pytest_would_not_find_is_refused_at_once(nur: Nur) -> None:
+    refused = nur("replay", stored_session(), "--save-test", "boots.py")
+    assert (refused.code, refused.out) == (1, "")
+    assert "expected a name such as test_lost_order.py, got 'boots.py'" in refused.err
+
+
+def test_a_call_is_found_by_its_id(nur: Nur) -> None:
+    session_id = stored_session()
+    shown = nur("replay", session_id.replace("ses_", "call_"))
+    assert shown.code == 0
+    assert shown.out == nur("replay", session_id).out
+
+
+def test_a_session_that_does_not_exist(nur: Nur, data_dir: Path) -> None:
+    stored_session()
     refused = nur("replay", "ses_nowhere")
     assert refused.code == 1
-    assert "got 'ses_nowhere'" in refused.err
+    assert f"in {data_dir}, got 'ses_nowhere'" in refused.err
+
+
+def test_data_that_do_not_exist_are_not_made(nur: Nur, data_dir: Path) -> None:
+    refused = nur("replay", "ses_nowhere")
+    assert refused.code == 1
+    assert f"expected the data of a server in {data_dir}; there is no database" in refused.err
+    assert not data_dir.exists()
+
+
+def test_a_session_nobody_talked_in_has_no_journal(nur: Nur) -> None:
+    refused = nur("replay", stored_session(chunks=lambda journal: []))
+    assert refused.code == 1
+    assert "has none: it was never talked to" in refused.err
+
+
+def test_a_session_of_another_version_is_refused(nur: Nur) -> None:
+    later = zlib.compress(msgspec.msgpack.encode([[VERSION + 1, {}]]))
+    refused = nur("replay", stored_session(chunks=lambda journal: [later]))
+    assert refused.code == 1
+    assert "another version of the server may have written it" in refused.err
+    assert f"expected a journal of version {VERSION}; got {VERSION + 1}" in refused.err

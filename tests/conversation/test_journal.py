@@ -1,5 +1,10 @@
 """Events stored and read back exactly."""
 
+import zlib
+from dataclasses import fields
+from typing import get_args
+
+import msgspec
 import pytest
 
 from nur_server.conversation.actions import Action, CallTool, Flush, Release, SetDeadline
@@ -18,6 +23,7 @@ from nur_server.conversation.events import (
     WordTime,
 )
 from nur_server.conversation.journal import (
+    VERSION,
     ActionsDigest,
     Checkpoint,
     JournalWriter,
@@ -67,6 +73,57 @@ def test_a_window_costs_a_few_bytes() -> None:
 def test_what_is_no_journal_is_refused(chunks: list[bytes]) -> None:
     with pytest.raises(ValueError, match="expected a journal"):
         list(read(chunks)[1])
+
+
+def test_events_keep_their_places_and_fields_within_a_version() -> None:
+    """Where this fails, the journals of servers in use cannot be read: the version goes up."""
+    known = [
+        "SessionOpened at",
+        "SpeechScored at position probability level_db",
+        "TranscriptUpdated at utterance_id text covers is_final confidence",
+        "TranscriptFailed at utterance_id code message",
+        "TurnScored at utterance_id pause probability",
+        "ReplyText at response_id text",
+        "ReplyToolCall at response_id call_id name arguments",
+        "ReplyFinished at response_id finish_reason",
+        "ReplyFailed at response_id code message retryable",
+        "ClauseSynthesised at response_id clause duration_ms words",
+        "SpeechFailed at response_id clause code message",
+        "PlayoutProgressed at response_id played_ms",
+        "PlayoutDrained at response_id played_ms",
+        "PlayoutFlushed at response_id played_ms",
+        "ToolAnswered at call_id result is_error",
+        "ConfigChanged at config",
+        "MessageAdded at role content",
+        "ReplyRequested at instructions",
+        "ReplyCancelled at response_id",
+        "ClientDropped at",
+        "ClientResumed at",
+        "EndRequested at reason finish_speaking",
+        "Ticked at",
+        "DigitPressed at digit",
+        "BeepHeard at",
+        "TransferFinished at call_id error",
+    ]
+    events = [" ".join([k.__name__, *(f.name for f in fields(k))]) for k in get_args(Event)]
+    assert VERSION == 1
+    assert events[: len(known)] == known
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([[VERSION + 1, {}]], f"version {VERSION}; got {VERSION + 1}"),
+        ([[VERSION, {"session_id": 7}]], "expected this version's settings"),
+        ([[VERSION, {"session_id": "s"}], [99, 0.0]], r"this version's events; got \[99, 0.0\]"),
+        ([[VERSION, {"session_id": "s"}], [0, 0.0, "more"]], "this version's events"),
+        ([[VERSION, {"session_id": "s"}], [0, "early"]], "this version's events"),
+        ([[VERSION, {"session_id": "s"}], [{}, 0.0]], "this version's events"),
+    ],
+)
+def test_a_journal_of_another_version_is_refused(rows: list[object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        list(read([zlib.compress(msgspec.msgpack.encode(rows))])[1])
 
 
 def digest_of(*answers: list[Action]) -> str:

@@ -5,9 +5,13 @@ from dataclasses import replace
 import pytest
 
 from nur_server.conversation.events import Ticked
+from nur_server.conversation.phone import PhoneTool, phone_tool
 from nur_server.replay.recording import Recording, Verdict, replay
 from nur_server.replay.timeline import ended_reason, timeline, turns
-from tests.replay.recorded import an_interrupted_call, recorded, recording
+from nur_server.testing import Call
+from tests.replay.recorded import CONFIG, an_interrupted_call, recorded, recording
+
+TO_SALES = {"to_number": "+15550100"}
 
 
 async def test_a_replay_asks_for_the_same_actions() -> None:
@@ -62,6 +66,19 @@ def test_what_is_no_journal_is_refused() -> None:
         Recording.read([b"hello"])
     with pytest.raises(ValueError, match="got none"):
         Recording.read([])
+
+
+async def test_the_timeline_of_a_phone_call_shows_keys_and_transfers() -> None:
+    tools = tuple(map(phone_tool, (PhoneTool.SEND_DTMF, PhoneTool.TRANSFER_CALL)))
+    replies = [[Call("send_dtmf", {"digits": "1"})], [Call("transfer_call", TO_SALES)], "Sorry."]
+    async with recorded(config=replace(CONFIG, tools=tools), replies=replies) as call:
+        call.presses("42")
+        await call.until(lambda: bool(call.agent_said))
+    shown = [f"{m.who} {m.what}" for m in timeline(replay(recording(call)).steps)]
+    assert "user presses 4" in shown and "user said '[pressed 42]'" in shown
+    assert "agent presses 1" in shown
+    assert any(line.startswith("tool transfers to +15550100 (") for line in shown)
+    assert any(line.endswith("fails: this session is not a phone call") for line in shown)
 
 
 async def test_the_timeline_says_who_did_what_when_and_why() -> None:

@@ -132,7 +132,31 @@ def test_settings_are_read(setting: str, name: str, value: Any) -> None:
     apply(CONFIG, parse([setting]))
 
 
-@pytest.mark.parametrize("setting", ["vad_threshold", "volume=3", "max_turns=many", "tools=[]"])
-def test_settings_that_cannot_be_are_refused(setting: str) -> None:
-    with pytest.raises(InvalidRequest):
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("vad_threshold", "expected name=value with one of "),
+        ("volume=3", "vad_threshold; got 'volume=3'"),
+        ("tools=[]", "got 'tools=[]'"),
+        ("max_turns=many", "expected max_turns as a whole number or none, got 'many'"),
+        ("vad_threshold=loud", "expected vad_threshold as a number, got 'loud'"),
+        ("eager_replies=maybe", "expected eager_replies as true or false, got 'maybe'"),
+        ("vad_threshold=7", "expected vad_threshold from 0 to 1, got 7"),
+        ("min_silence=-1", "expected min_silence_ms of at least 0, got -1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(setting: str, complaint: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
         parse([setting])
+    assert complaint in refused.value.message
+
+
+async def test_what_goes_alike_stands_side_by_side() -> None:
+    async with recorded(replies=["Yes."]) as call:
+        await call.says("Do you sell boots?")
+        await call.agent_done()
+        await call.waits(3)
+    rows = compared(call, "min_silence=1200").rows
+    assert not any(row.left is None or row.right is None for row in rows)
+    [left] = [row.left.what for row in rows if row.left and row.differs]
+    assert left.startswith("has finished: turn_complete (silence_ms ")

@@ -117,7 +117,7 @@ def talk(
 
 @app.command()
 def replay(
-    session: Annotated[str, typer.Argument(help="A session's id: ses_…")],
+    session: Annotated[str, typer.Argument(help="A session's or call's id.")],
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE: show what would have been; several times."),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nur_server.api.recordings import as_session_id
 from nur_server.cli import database, screen, serving
 from nur_server.cli.failures import Failure
 from nur_server.replay import saved
@@ -17,8 +18,8 @@ from nur_server.settings import Settings
 from nur_server.store.journals import Journals
 from nur_server.store.sessions import find_session
 
-WIDTH = 58
-"""Columns of one side of a comparison."""
+NARROW, WIDE = 38, 78
+"""Fewest columns of one side of a comparison, and those of one that goes into a file or a pipe."""
 
 
 def run(
@@ -31,6 +32,8 @@ def run(
 ) -> int:
     """Print the timeline, or two of them; 1 where the actions are not what they were."""
     given = parse(changes)
+    if save_test is not None:
+        saved.name_of(save_test)
     found = replay(_read(settings, session_id))
     config, steps = apply(found.recording.config, given), found.steps
     if given:
@@ -55,15 +58,24 @@ def _read(settings: Settings, session_id: str) -> Recording:
     try:
         return Recording.read(chunks)
     except ValueError as error:
-        raise Failure(f"the journal of {session_id} cannot be read: {error}") from error
+        raise Failure(
+            f"the journal of {session_id} cannot be read, another version of the server may have "
+            f"written it: {error}"
+        ) from error
 
 
 async def _chunks(settings: Settings, session_id: str) -> list[bytes]:
+    if not database.exists(settings):
+        raise Failure(
+            f"expected the data of a server in {settings.data_dir}; there is no database. Say "
+            "where it is with --data-dir, NUR_DATA_DIR or NUR_DATABASE_URL"
+        )
     async with database.opened(settings) as opened:
-        session = await find_session(opened, session_id)
+        session = await find_session(opened, as_session_id(session_id))
         if session is None:
+            where = "the database" if settings.database_url else str(settings.data_dir)
             raise Failure(
-                f"expected the id of a session in this database, got {session_id!r}: "
+                f"expected the id of a session or call in {where}, got {session_id!r}: "
                 "GET /v1/sessions lists them"
             )
         return [chunk async for chunk in Journals(opened, session.account_id).read(session.id)]
@@ -132,9 +144,11 @@ def _show_comparison(result: Comparison, *, as_json: bool) -> None:
             }
         )
         return
-    screen.say(f"{'recorded':<{WIDTH}} | with the settings changed", "bold")
+    width = max(NARROW, (screen.out.width - 3) // 2) if screen.out.is_terminal else WIDE
+    screen.say(f"{'recorded':<{width}} | with the settings changed", "bold")
     for row in result.rows:
-        line = f"{_side(row.left):<{WIDTH}} {'|' if not row.differs else '≠'} {_side(row.right)}"
+        left, right = _side(row.left, width), _side(row.right, width)
+        line = f"{left:<{width}} {'|' if not row.differs else '≠'} {right}"
         screen.say(line.rstrip(), "yellow" if row.differs else "")
     screen.say()
     for change in result.changes or ("nothing changes",):
@@ -148,11 +162,11 @@ def _show_comparison(result: Comparison, *, as_json: bool) -> None:
         )
 
 
-def _side(moment: Moment | None) -> str:
+def _side(moment: Moment | None, width: int) -> str:
     if moment is None:
         return ""
     line = f"{moment.at:8.3f} {moment.who:<7} {moment.what}"
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _moment(moment: Moment | None) -> dict[str, Any] | None:

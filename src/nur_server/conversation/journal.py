@@ -19,11 +19,13 @@ from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.events import Event
 
 VERSION: Final = 1
+"""Of the rows. Events keep their places in `Event`, and their fields: else it is another one."""
 CHUNK_EVENTS: Final = 1_000
 """About half a minute of a lively conversation."""
 
 _TYPES: Final[tuple[type[Any], ...]] = get_args(Event)
-_CODES: Final = {kind: code for code, kind in enumerate(_TYPES)}
+_NAMES: Final = [[field.name for field in fields(kind)] for kind in _TYPES]
+_CODES: Final = {kind: (code, _NAMES[code]) for code, kind in enumerate(_TYPES)}
 _CHECKPOINT: Final = "checkpoint"
 """Stands where an event has its code."""
 
@@ -77,8 +79,8 @@ class JournalWriter:
 
     def add(self, event: Event) -> None:
         """Take an event, before the conversation receives it."""
-        kind = type(event)
-        self._rows.append([_CODES[kind], *(getattr(event, f.name) for f in fields(kind))])
+        code, names = _CODES[type(event)]
+        self._rows.append([code, *[getattr(event, name) for name in names]])
 
     def answered(self, actions: Sequence[Action]) -> None:
         """Take what the conversation asked for at the last event."""
@@ -125,7 +127,10 @@ def read_rows(chunks: Iterable[bytes]) -> tuple[ConversationConfig, Iterator[Row
     version, config = first
     if version != VERSION:
         raise ValueError(f"expected a journal of version {VERSION}; got {version}")
-    return msgspec.convert(config, ConversationConfig), map(_row, rows)
+    try:
+        return msgspec.convert(config, ConversationConfig), map(_row, rows)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"expected this version's settings in the journal: {error}") from error
 
 
 def _rows(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
@@ -141,7 +146,9 @@ def _rows(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
 def _row(row: list[Any]) -> Row:
     if row[0] == _CHECKPOINT:
         return Checkpoint(*row[1:])
-    kind = _TYPES[row[0]]
-    names = [field.name for field in fields(kind)]
-    event: Event = msgspec.convert(dict(zip(names, row[1:], strict=True)), kind)
+    try:
+        kind, names = _TYPES[row[0]], _NAMES[row[0]]
+        event: Event = msgspec.convert(dict(zip(names, row[1:], strict=True)), kind)
+    except (IndexError, TypeError, ValueError, msgspec.ValidationError) as error:
+        raise ValueError(f"expected one of this version's events; got {row!r:.80}") from error
     return event

@@ -1,5 +1,6 @@
 """Two timelines of one session, side by side."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -11,6 +12,10 @@ from nur_server.replay.world import Variation
 
 SHIFT_MS = 60
 """Turns that begin further apart than this are said to have moved."""
+_RESPONSE = re.compile(r" \(#\d+\)\Z")
+"""A response's number, which moves with all that was asked before it."""
+_BEHIND = re.compile(r"( \([^()]*\))+\Z")
+"""Figures and numbers at the end of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,9 @@ class Row:
 
     @property
     def differs(self) -> bool:
-        return self.left is None or self.right is None or self.left.what != self.right.what
+        if self.left is None or self.right is None:
+            return True
+        return _RESPONSE.sub("", self.left.what) != _RESPONSE.sub("", self.right.what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ def _words(steps: Sequence[Step]) -> list[tuple[Speaker, str]]:
 
 def _aligned(left: list[Moment], right: list[Moment]) -> list[Row]:
     matcher = SequenceMatcher(
-        None, [(m.who, m.what) for m in left], [(m.who, m.what) for m in right], autojunk=False
+        None, [(m.who, _gist(m)) for m in left], [(m.who, _gist(m)) for m in right], autojunk=False
     )
     rows: list[Row] = []
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
@@ -65,6 +72,11 @@ def _aligned(left: list[Moment], right: list[Moment]) -> list[Row]:
             alone = [Row(m, None) for m in left[i1:i2]] + [Row(None, m) for m in right[j1:j2]]
             rows += sorted(alone, key=_time)
     return rows
+
+
+def _gist(moment: Moment) -> str:
+    """What happened, without the figures behind it."""
+    return _BEHIND.sub("", moment.what)
 
 
 def _time(row: Row) -> float:

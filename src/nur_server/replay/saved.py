@@ -28,9 +28,7 @@ def save(path: Path, config: ConversationConfig, steps: Sequence[Step]) -> Path:
 
     The journal holds what was said. Raises `InvalidRequest` where pytest would not find `path`.
     """
-    name = path.stem.removeprefix("test_")
-    if path.suffix != ".py" or not path.name.startswith("test_") or not name.isidentifier():
-        raise InvalidRequest(f"expected a name such as test_lost_order.py, got {path.name!r}")
+    name = name_of(path)
     writer = JournalWriter(config)
     for step in steps:
         writer.add(step.event)
@@ -42,6 +40,14 @@ def save(path: Path, config: ConversationConfig, steps: Sequence[Step]) -> Path:
     journal.write_bytes(chunk[1])
     path.write_text(_TEST.format(session_id=config.session_id, name=name, suffix=SUFFIX))
     return journal
+
+
+def name_of(path: Path) -> str:
+    """`lost_order` for test_lost_order.py. Raises `InvalidRequest` where pytest would not look."""
+    name = path.stem.removeprefix("test_")
+    if path.suffix != ".py" or not path.name.startswith("test_") or not name.isidentifier():
+        raise InvalidRequest(f"expected a name such as test_lost_order.py, got {path.name!r}")
+    return name
 
 
 def assert_unchanged(journal: Path) -> None:

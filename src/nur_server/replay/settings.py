@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -16,6 +16,14 @@ ALIASES: Mapping[str, str] = {
     "interruption_delay": "interruption_delay_ms",
 }
 """The names the protocol has for some fields."""
+_SHARES = frozenset({"vad_threshold", "interruption_threshold"})
+_WORDS: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    type(None): "none",
+    frozenset[str]: "names with commas between them",
+}
 _PARTS: Mapping[str, type[Any]] = {"turn_detection": TurnDetection, "silence": SilencePolicy}
 _FIXED = frozenset({"session_id", "tools", "has_turn_model", "speaks", *_PARTS})
 """What a recording cannot answer for when it changes."""
@@ -49,9 +57,14 @@ def _parse(setting: str) -> tuple[str, Any]:
         known = ", ".join(sorted(_kinds()))
         raise InvalidRequest(f"expected name=value with one of {known}; got {setting!r}")
     try:
-        return name, msgspec.convert(_value(text, kind), kind)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"{name}: {error}") from None
+        value = msgspec.convert(_value(text, kind), kind)
+    except msgspec.ValidationError:
+        raise InvalidRequest(f"expected {name} as {_kind_of(kind)}, got {text!r}") from None
+    if name in _SHARES and not 0 <= value <= 1:
+        raise InvalidRequest(f"expected {name} from 0 to 1, got {text}")
+    if isinstance(value, int | float) and value < 0:
+        raise InvalidRequest(f"expected {name} of at least 0, got {text}")
+    return name, value
 
 
 def _value(text: str, kind: Any) -> Any:
@@ -63,6 +76,12 @@ def _value(text: str, kind: Any) -> Any:
         return json.loads(text)
     except ValueError:
         return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _kind_of(kind: Any) -> str:
+    """A type as a person would put it."""
+    kinds = get_args(kind) or (kind,)
+    return " or ".join(_WORDS[k] for k in kinds if k in _WORDS) or "text"
 
 
 def _kinds() -> dict[str, Any]:

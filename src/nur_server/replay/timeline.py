@@ -18,13 +18,17 @@ from nur_server.conversation.actions import (
     Release,
     ResumePlayout,
     ScoreTurn,
+    SendDigits,
     SetVolume,
     Speak,
+    TransferCall,
 )
 from nur_server.conversation.events import (
+    BeepHeard,
     ClientDropped,
     ClientResumed,
     ConfigChanged,
+    DigitPressed,
     EndRequested,
     Event,
     MessageAdded,
@@ -35,10 +39,12 @@ from nur_server.conversation.events import (
     SessionOpened,
     SpeechFailed,
     TranscriptFailed,
+    TransferFinished,
     TurnScored,
 )
 from nur_server.conversation.notices import (
     AgentTranscript,
+    CallAnswered,
     Notice,
     ReplyDone,
     ReplyError,
@@ -122,6 +128,12 @@ def _told(event: Event, heard: set[str]) -> Iterator[tuple[str, str]]:
             yield "client", "is gone"
         case ClientResumed():
             yield "client", "is back"
+        case DigitPressed(_, digit):
+            yield "user", f"presses {digit}"
+        case BeepHeard():
+            yield "user", "is a machine, and beeps"
+        case TransferFinished(_, call_id, error):
+            yield "tool", f"{call_id} " + (f"fails: {error}" if error else "is connected elsewhere")
         case EndRequested(_, reason, finish_speaking):
             how = ", after the last word" if finish_speaking else ""
             yield "session", f"is to end: {reason.value}{how}"
@@ -152,6 +164,10 @@ def _done(action: Action) -> Iterator[tuple[str, str]]:
             yield "agent", f"is stopped ({_short(response_id)})"
         case CallTool(call_id, _, tool, arguments):
             yield "tool", f"{tool.name}({arguments}) runs ({call_id})"
+        case SendDigits(digits):
+            yield "agent", f"presses {digits}"
+        case TransferCall(call_id, to_number):
+            yield "tool", f"transfers to {to_number} ({call_id})"
         case CancelTool(call_id):
             yield "tool", f"{call_id} is given up"
         case RecordTool(_, record) if record.status is not ToolStatus.RUNNING:
@@ -170,6 +186,8 @@ def _noticed(notice: Notice) -> Iterator[tuple[str, str]]:
             yield "user", f"has finished: {reason}{_figures(evidence)}"
         case UserTranscript(_, text, is_final):
             yield "user", f"said {text!r}" if is_final else f"says {text!r} …"
+        case CallAnswered(answerer, reason):
+            yield "user", f"is judged: {answerer} ({reason})"
         case ReplyStarted(reply_id, _):
             yield "agent", f"replies ({_short(reply_id)})"
         case AgentTranscript(_, _, text, interrupted):

@@ -130,6 +130,11 @@ class Rehearsal:
                 return
             await self.says(text, after=0.3)
 
+    def presses(self, keys: str) -> None:
+        """The caller presses keys of their phone: `0` to `9`, `*`, `#`."""
+        for key in keys:
+            self.session.press(key)
+
     def mutes(self, muted: bool = True) -> None:
         """The client sends no audio at all, or does again."""
         self.caller.is_muted = muted
