@@ -41,6 +41,7 @@ from nur.live import AsyncLiveSession, LiveState
 from nur.live_thread import LiveSession
 from nur.objects import (
     Agent,
+    Analysis,
     CallerId,
     Deleted,
     Key,
@@ -62,6 +63,7 @@ from nur.pages import AsyncPager, Page, Pager
 
 __all__ = [
     "Agent",
+    "Analysis",
     "AsyncLiveSession",
     "AsyncNurClient",
     "AsyncPager",

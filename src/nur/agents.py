@@ -71,6 +71,9 @@ class AgentOptions(TypedDict, total=False):
     """Spoken before the opening line of a session that is recorded."""
     recording_retention_days: int | None
     """None: recordings are kept for good."""
+    analysis: Mapping[str, Any] | None
+    """What the agent's model is to note once a conversation is over: `summary`, and `fields` by
+    name, e.g. `{"fields": {"order_number": {"type": "string"}}}`."""
 
 
 class AgentChanges(AgentOptions, total=False):

@@ -63,6 +63,8 @@ class Agent(NurObject):
     """Spoken before the opening line of a session that is recorded."""
     recording_retention_days: int | None = None
     """None: recordings are kept for good."""
+    analysis: dict[str, Any] | None = None
+    """What its model notes once a conversation is over."""
     created: int | None = None
     """Seconds since the epoch."""
     created_at: str | None = None
@@ -172,6 +174,20 @@ class Transcript(NurObject):
     text: str = ""
     """The turns as lines, `speaker: text`."""
     turns: list[TranscriptTurn] = Field(default_factory=list)
+
+
+class Analysis(NurObject):
+    """What came of a conversation, as its agent's model says."""
+
+    session_id: str
+    status: str
+    """`ready`, `failed` or `skipped`: nothing was said, or there is no language model."""
+    summary: str | None = None
+    fields: dict[str, Any] = Field(default_factory=dict)
+    """As the agent asks for them. None: it was not said."""
+    model: str | None = None
+    error_code: str | None = None
+    created_at: str | None = None
 
 
 class Recording(NurObject):

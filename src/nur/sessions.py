@@ -9,7 +9,7 @@ import httpx2
 from nur.call import AsyncPerformer, Call, SyncPerformer, path
 from nur.live import AsyncLiveSession, HttpClient, LiveTarget
 from nur.live_thread import LiveSession
-from nur.objects import Session, SessionStatus, Transcript
+from nur.objects import Analysis, Session, SessionStatus, Transcript
 from nur.pages import Listing
 from nur.resource import AsyncResource, SyncResource, endpoint, listing
 from nur.tools import ToolFunction
@@ -67,6 +67,15 @@ def read_transcript(session_id: str) -> Call[Transcript]:
         print(turn.speaker, turn.text)
     """
     return Call("GET", path("/v1/sessions/{}/transcript", session_id), Transcript.model_validate)
+
+
+def read_analysis(session_id: str) -> Call[Analysis]:
+    """What came of a conversation, where its agent has `analysis`. Raises `NotFound` until it is
+    there.
+
+    print(client.sessions.analysis(session.session_id).summary)
+    """
+    return Call("GET", path("/v1/sessions/{}/analysis", session_id), Analysis.model_validate)
 
 
 class LiveOptions(TypedDict, total=False):
@@ -175,6 +184,7 @@ class _SessionMethods:
     list = listing(list_sessions)
     end = endpoint(end_session)
     transcript = endpoint(read_transcript)
+    analysis = endpoint(read_analysis)
 
 
 class Sessions(SyncResource, _SessionMethods):

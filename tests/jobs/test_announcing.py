@@ -8,8 +8,8 @@ from sqlalchemy import select
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound
 from nur_server.jobs.announcing import AnnouncingSink, announce_lost_sessions
-from nur_server.jobs.post_call import POST_CALL, handler
-from nur_server.jobs.queue import Queue
+from nur_server.jobs.post_call import POST_CALL, put_down_lost
+from nur_server.jobs.queue import Queue, Run
 from nur_server.ports import SessionSummary
 from nur_server.store.agents import Agents
 from nur_server.store.engine import Database
@@ -102,24 +102,38 @@ async def test_the_end_of_a_lost_session_is_told(
     assert (ended.type, ended.data["error_code"]) == ("session.ended", "session_lost")
 
 
-async def test_a_conversation_that_is_over_is_worked_on(
-    database: Database, session: SessionRecord
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_conversation_that_is_over_is_worked_on_once_where_its_agent_asks_for_it(
+    database: Database, session: SessionRecord, is_lost: bool
 ) -> None:
     worked_on: list[str] = []
 
-    async def work(session_id: str) -> None:
-        worked_on.append(session_id)
+    async def work(run: Run) -> None:
+        worked_on.append(run.payload["session_id"])
 
+    analysed = await Agents(database, ACCOUNT).create(
+        agent(settings={"analysis": {"summary": True}})
+    )
+    wanted = await Sessions(database, ACCOUNT).create(
+        SessionFields(agent_id=analysed.id, expires_at=database.clock.now() + timedelta(hours=1))
+    )
     queue = Queue(database, NODE, QUICK)
-    queue.register(POST_CALL, handler(work))
+    queue.register(POST_CALL, work)
     await queue.start()
-    sink = AnnouncingSink(database, NODE, has_post_call=True)
-    await sink.session_started(session.id)
-    for _ in range(2):
-        await sink.session_ended(session.id, SUMMARY)
+    sink = AnnouncingSink(database, NODE)
+    for each in (session, wanted):
+        await sink.session_started(each.id)
+        for _ in range(2):
+            if not is_lost:
+                await sink.session_ended(each.id, SUMMARY)
+    if is_lost:
+        await end_lost_sessions(database, NODE)
+        for _ in range(2):
+            await put_down_lost(database, NODE)
 
     async def is_done() -> bool:
-        return worked_on == [session.id]
+        return worked_on == [wanted.id]
 
     await eventually(is_done)
     await queue.stop()
+    assert worked_on == [wanted.id]

@@ -54,6 +54,7 @@ from nur_server.cluster.sessions import FleetSessions
 from nur_server.errors import NurError
 from nur_server.ids import new_id
 from nur_server.jobs.announcing import AnnouncingSink
+from nur_server.jobs.post_call import PostCall
 from nur_server.jobs.scheduled_calls import ScheduledCalls, scheduling
 from nur_server.jobs.work import Times, Work
 from nur_server.ports import DialRequest, Line
@@ -312,7 +313,7 @@ async def _start(
     )
     if left := await call_service.recover():
         log.warning("ended calls that were under way when this node died", calls=left)
-    await _start_work(stack, settings, clock, database, node_id, call_service, given)
+    await _start_work(stack, settings, clock, database, node_id, catalogue, call_service, given)
     await live.start_watching()
     stack.push_async_callback(_bounded, "wishes of other nodes", live.stop_watching)
     drain = partial(_drain, live, call_service, settings.drain_seconds)
@@ -347,6 +348,7 @@ async def _start_work(
     clock: Clock,
     database: Database,
     node_id: str,
+    catalogue: Catalogue,
     calls: CallService,
     given: Given,
 ) -> None:
@@ -360,6 +362,7 @@ async def _start_work(
         scheduled_calls=ScheduledCalls(
             calls.calls, clock, place_call=calls.place, miss_call=calls.miss
         ),
+        post_call=PostCall(database, catalogue),
         on_lost=(calls.recover,),
         times=given.work_times,
     )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nur_server.api.paging import Listing
 from nur_server.api.requests import (
+    AnalysisBody,
     InputBody,
     OutputBody,
     SilenceBody,
@@ -18,6 +19,7 @@ from nur_server.api.requests import (
 )
 from nur_server.clock import iso
 from nur_server.conversation.record import ToolRecord, Turn
+from nur_server.store.analyses import AnalysisRecord
 from nur_server.store.records import AgentRecord, KeyRecord, SessionRecord
 
 
@@ -64,6 +66,7 @@ class AgentObject(Shown):
     recording: bool | None
     recording_consent: str | None
     recording_retention_days: int | None
+    analysis: AnalysisBody | None
     created: int = Field(description="Seconds since the epoch.")
     created_at: str
     updated_at: str
@@ -260,6 +263,33 @@ def _arguments(text: str) -> Any:
         return json.loads(text or "{}", parse_constant=str)
     except (ValueError, RecursionError):
         return text
+
+
+class AnalysisObject(Shown):
+    """What came of a conversation, as its agent's model says."""
+
+    object: Literal["analysis"] = "analysis"
+    session_id: str
+    status: Literal["ready", "failed", "skipped"] = Field(
+        description="`skipped`: nothing was said, or there is no language model."
+    )
+    summary: str | None
+    fields: dict[str, Any] = Field(description="As the agent asks for them; null: not said.")
+    model: str | None
+    error_code: str | None
+    created_at: str
+
+
+def analysis_object(analysis: AnalysisRecord) -> AnalysisObject:
+    return AnalysisObject(
+        session_id=analysis.session_id,
+        status=analysis.status.value,
+        summary=analysis.summary,
+        fields=dict(analysis.fields),
+        model=analysis.model,
+        error_code=analysis.error_code,
+        created_at=iso(analysis.created_at),
+    )
 
 
 class VoiceObject(Shown):

@@ -115,6 +115,14 @@ def _tool_secret(secret: str) -> str:
     return secret if secret == HIDDEN else _signing_secret(secret)
 
 
+def _analysis_field(name: str) -> str:
+    if name == "summary" or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+        raise ValueError(
+            f"expected a name of small letters, digits and _, other than summary; got {name[:50]!r}"
+        )
+    return name
+
+
 def _signing_secret(secret: str) -> str:
     try:
         size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
@@ -163,6 +171,11 @@ Metadata = Annotated[
     ),
 ]
 SigningSecret = Annotated[str, Field(max_length=100), AfterValidator(_signing_secret)]
+AnalysisField = Annotated[
+    str,
+    AfterValidator(_analysis_field),
+    WithJsonSchema({"type": "string", "pattern": "^(?!summary$)[a-z][a-z0-9_]{0,39}$"}),
+]
 ToolSecret = Annotated[str, Field(max_length=100), AfterValidator(_tool_secret)]
 ToolList = Annotated[list[dict[str, Any]], Field(max_length=MAX_TOOLS), AfterValidator(_tools)]
 
@@ -211,6 +224,37 @@ class VoicemailBody(Body):
     def _has_message(self) -> Self:
         if self.on_machine == "leave_message" and not self.message:
             raise ValueError("expected a message for on_machine 'leave_message', got none")
+        return self
+
+
+class AnalysisFieldBody(Body):
+    """One thing to be known of a conversation."""
+
+    type: Literal["string", "number", "integer", "boolean"] = "string"
+    description: ShortText | None = Field(None, description="What it is; the model reads it.")
+    enum: list[ShortText] | None = Field(
+        None, min_length=1, max_length=50, description="What it may be, for a string."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.enum is not None and self.type != "string":
+            raise ValueError("expected enum only where type is string")
+        return self
+
+
+class AnalysisBody(Body):
+    """What the agent's model is to note once a conversation is over."""
+
+    summary: bool = Field(True, description="What it was about, in a few sentences.")
+    fields: dict[AnalysisField, AnalysisFieldBody] | None = Field(
+        None, max_length=30, description="More to be noted, by name."
+    )
+
+    @model_validator(mode="after")
+    def _wants_something(self) -> Self:
+        if not self.summary and not self.fields:
+            raise ValueError("expected a summary or fields to be wanted, got neither")
         return self
 
 
@@ -332,6 +376,9 @@ class AgentChanges(Body):
     recording_retention_days: int | None = Field(
         None, ge=1, le=3650, description="After so many days a recording is deleted. Null: never."
     )
+    analysis: AnalysisBody | None = Field(
+        None, description="Have the agent's model note what came of each conversation."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -371,6 +418,7 @@ SETTINGS = (
     "recording",
     "recording_consent",
     "recording_retention_days",
+    "analysis",
     "tool_secret",
 )
 """Fields kept in `AgentFields.settings`."""

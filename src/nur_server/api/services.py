@@ -16,6 +16,7 @@ from nur_server.session.live import LiveSessions
 from nur_server.session.metrics import Metrics
 from nur_server.settings import Settings
 from nur_server.store.agents import Agents
+from nur_server.store.analyses import Analyses
 from nur_server.store.blobs import Blobs
 from nur_server.store.engine import Database
 from nur_server.store.idempotency import Idempotency
@@ -56,6 +57,9 @@ class Services:
 
     def turns(self, account_id: str) -> Turns:
         return Turns(self.database, account_id)
+
+    def analyses(self, account_id: str) -> Analyses:
+        return Analyses(self.database, account_id)
 
     def recordings(self, account_id: str) -> Recordings:
         return Recordings(self.database, self.blobs, account_id)

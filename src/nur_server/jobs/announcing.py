@@ -21,14 +21,8 @@ LOOKED_BACK = timedelta(hours=24)
 
 
 class AnnouncingSink(StoreSink):
-    """A `StoreSink` whose sessions' beginnings and ends are events.
-
-    `has_post_call`: somebody works on every conversation that is over.
-    """
-
-    def __init__(self, database: Database, node_id: str, *, has_post_call: bool = False) -> None:
-        super().__init__(database, node_id)
-        self._has_post_call = has_post_call
+    """A `StoreSink` whose sessions' beginnings and ends are events, and whose conversations are
+    worked on once they are over."""
 
     async def session_started(self, session_id: str) -> None:
         now = self._database.clock.now()
@@ -43,8 +37,7 @@ class AnnouncingSink(StoreSink):
             await finish_session(session, session_id, summary, now)
             row = await _fresh(session, session_id)
             await _announce(session, row, EventType.SESSION_ENDED, self._database)
-            if self._has_post_call:
-                await post_call.put_down(session, session_id)
+            await post_call.put_down(session, session_id, row.agent_id)
 
 
 async def announce_lost_sessions(database: Database, node_id: str) -> int:

@@ -1,7 +1,7 @@
 """All of a node's durable work, put together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from nur_server.clock import Clock
 from nur_server.cluster.presence import BEAT_SECONDS, Presence
 from nur_server.jobs.announcing import announce_lost_sessions
 from nur_server.jobs.janitor import ROUND_SECONDS, Janitor, OnLost
-from nur_server.jobs.post_call import POST_CALL, handler
+from nur_server.jobs.post_call import POST_CALL, PostCall, put_down_lost
 from nur_server.jobs.queue import Pace, Queue
 from nur_server.jobs.scheduled_calls import PLACE, ScheduledCalls
 from nur_server.jobs.webhooks import BACK_OFF_SECONDS, Deliverer
@@ -43,13 +43,12 @@ class Work:
         allow_private: bool,
         runs_jobs: bool = True,
         scheduled_calls: ScheduledCalls | None = None,
-        post_call: Callable[[str], Awaitable[None]] | None = None,
+        post_call: PostCall | None = None,
         on_lost: Sequence[OnLost] = (),
         times: Times | None = None,
     ) -> None:
         """`allow_private`: webhooks may reach private addresses. `runs_jobs` False: jobs, and what
-        dead nodes left, are left to other nodes. `post_call` is given the id of every session that
-        is over."""
+        dead nodes left, are left to other nodes."""
         times = times or Times()
         self._database = database
         self._node_id = node_id
@@ -67,7 +66,7 @@ class Work:
         if scheduled_calls is not None:
             self.queue.register(PLACE, scheduled_calls.place)
         if post_call is not None:
-            self.queue.register(POST_CALL, handler(post_call))
+            self.queue.register(POST_CALL, post_call.work)
         self.presence = Presence(database, node_id, beat_seconds=times.beat)
         self._janitor = Janitor(
             database, self.presence, self.queue, on_lost, round_seconds=times.round
@@ -79,6 +78,7 @@ class Work:
         """After this node's own lost sessions were ended."""
         await prepare(self._database)
         await announce_lost_sessions(self._database, self._node_id)
+        await put_down_lost(self._database, self._node_id)
         await self.presence.start()
         if self._runs_jobs:
             await self.queue.start()

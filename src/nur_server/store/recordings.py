@@ -11,6 +11,7 @@ from typing import Any
 
 import soundfile
 from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.audio.encode import RecordingFormat, transcode
 from nur_server.errors import Conflict, NotFound, NurError, Unavailable
@@ -19,6 +20,7 @@ from nur_server.store.blobs import Blobs, BlobWriter
 from nur_server.store.engine import Database
 from nur_server.store.records import SessionState
 from nur_server.store.schema import RecordingRow, SessionRow
+from nur_server.store.webhooks import EventType, record_event
 
 PREFIX = "rec"
 """Of ids."""
@@ -290,16 +292,41 @@ async def _delete(database: Database, blobs: Blobs, record: RecordingRecord) -> 
 
 
 async def _close(database: Database, recording_id: str, **values: Any) -> None:
-    """Once: a recording that is closed stays as it is."""
+    """Once: a recording that is closed stays as it is. That it can be heard is told."""
+    now = database.clock.now()
     async with database.write() as session:
-        await session.execute(
+        row = await session.scalar(
             update(RecordingRow)
             .where(
                 RecordingRow.id == recording_id,
                 RecordingRow.status == RecordingStatus.RECORDING.value,
             )
-            .values(ended_at=database.clock.now(), **values)
+            .values(ended_at=now, **values)
+            .returning(RecordingRow)
         )
+        if row is not None and (record := _record(row)).can_be_heard:
+            await _tell(session, record, now)
+
+
+async def _tell(session: AsyncSession, record: RecordingRecord, now: datetime) -> None:
+    facts = {
+        "recording_id": record.id,
+        "session_id": record.session_id,
+        "agent_id": record.agent_id,
+        "status": record.status.value,
+        "duration_seconds": record.duration_seconds,
+        "size_bytes": record.size_bytes,
+        "error_code": record.error_code,
+    }
+    await record_event(
+        session,
+        record.account_id,
+        EventType.RECORDING_READY,
+        record.session_id,
+        facts,
+        now=now,
+        agent_id=record.agent_id,
+    )
 
 
 async def _select(database: Database, where: ColumnElement[bool]) -> list[RecordingRecord]:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration that leads to these tables."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -240,6 +240,22 @@ class JournalRow(Table):
     )
     chunk: Mapped[int] = mapped_column(Integer, primary_key=True)
     data: Mapped[bytes]
+
+
+class AnalysisRow(Table):
+    """What came of a session, as its agent's model says."""
+
+    __tablename__ = "analyses"
+
+    session_id: Mapped[str] = mapped_column(
+        ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    status: Mapped[str]
+    summary: Mapped[str | None]
+    fields: Mapped[dict[str, Any]]
+    model: Mapped[str | None]
+    error_code: Mapped[str | None]
+    created_at: Mapped[datetime]
 
 
 class IdempotencyRow(Table):

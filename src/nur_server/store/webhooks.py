@@ -52,6 +52,7 @@ class EventType(StrEnum):
     CALL_NO_ANSWER = "call.no_answer"
     CALL_CANCELED = "call.canceled"
     RECORDING_READY = "recording.ready"
+    SESSION_ANALYZED = "session.analyzed"
     TEST = "webhook.test"
 
 
@@ -62,6 +63,7 @@ ALIASES: Mapping[str, EventType] = {
     "call.started": EventType.CALL_IN_PROGRESS,
     "call.connected": EventType.CALL_IN_PROGRESS,
     "call.ended": EventType.CALL_COMPLETED,
+    "call.analyzed": EventType.SESSION_ANALYZED,
 }
 """Names from elsewhere. Who subscribes to one is told under that name."""
 EVENT_NAMES = (EVERY_EVENT, *(event.value for event in EventType), *ALIASES)

@@ -7,11 +7,13 @@ from sqlalchemy import select
 
 from nur_server.api.app import Telephony
 from nur_server.calls.policy import CallPolicy
-from nur_server.ports import HangupCause
+from nur_server.ports import HangupCause, ReplyRequest
+from nur_server.providers.catalogue import Catalogue
+from nur_server.providers.scripted import Call, Reply, ScriptedLanguageModel
 from nur_server.store.records import AgentStatus
 from nur_server.store.schema import WebhookEventRow
 from nur_server.transports.loopback import Answer, HangUp, HearOut, Pause, Refuse, Ring, Script
-from tests.api.conftest import Server, Start
+from tests.api.conftest import AGENT, Server, Start
 from tests.calls.exchange import GENEROUS, QUICK, voice
 
 TO = "+15550100"
@@ -366,3 +368,45 @@ async def test_a_recorded_call_can_be_heard(start: Start) -> None:
         recording = await server.call("GET", f"/voice/recording/{call['recording_id']}")
         assert recording["session_id"] == made["session_id"]
         assert (await server.client.get(call["recording_url"])).status_code == 200
+
+
+async def test_a_call_is_summed_up_by_its_agent_s_model(start: Start) -> None:
+    noted = {"summary": "Nothing much.", "mood": "calm"}
+
+    def answer(request: ReplyRequest) -> Reply:
+        is_note = any(tool.name == "note" for tool in request.tools)
+        return [Call("note", noted)] if is_note else "Hello."
+
+    catalogue = Catalogue.scripted(llm=ScriptedLanguageModel(answer))
+    async with start(telephony=telephony(TALKS), catalogue=catalogue) as server:
+        wanted = {"fields": {"mood": {"enum": ["calm", "angry"]}}}
+        agent = await server.make_agent(first_message="Hello!", analysis=wanted)
+        assert agent["analysis"]["summary"] is True
+        path = f"/v1/agents/{agent['id']}/calls"
+        made = await server.call("POST", path, 201, json={"phone_number": TO})
+        await over(server, made["id"])
+        async with asyncio.timeout(20):
+            while True:
+                found = await server.client.get(f"/v1/sessions/{made['id']}/analysis")
+                if found.status_code == 200:
+                    break
+                assert found.json()["error"]["code"] == "analysis_not_found"
+                await asyncio.sleep(0.05)
+        analysis = found.json()
+        assert (analysis["status"], analysis["summary"]) == ("ready", "Nothing much.")
+        assert analysis["fields"] == {"mood": "calm"}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"summary": False},
+        {"fields": {"summary": {}}},
+        {"fields": {"Order number": {}}},
+        {"fields": {"n": {"type": "object"}}},
+        {"fields": {"n": {"type": "integer", "enum": ["1"]}}},
+    ],
+)
+async def test_an_analysis_that_cannot_be_made(start: Start, wanted: dict[str, Any]) -> None:
+    async with start() as server:
+        await server.refuse("POST", "/v1/agents", 422, json={**AGENT, "analysis": wanted})

@@ -11,9 +11,11 @@ from nur_server.api.auth import Principal, require
 from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute
 from nur_server.api.objects import (
+    AnalysisObject,
     SessionList,
     SessionObject,
     TranscriptObject,
+    analysis_object,
     session_object,
     transcript_object,
 )
@@ -160,6 +162,12 @@ async def transcript(session_id: SessionId, server: Server, principal: Reader) -
     """What was said and heard so far: every finished turn, also while the session is live."""
     session = await server.sessions(principal.account_id).get(session_id)
     return transcript_object(session, await server.turns(principal.account_id).list(session_id))
+
+
+@router.get("/sessions/{session_id}/analysis", name="get_analysis", responses=declared(404))
+async def analysis(session_id: SessionId, server: Server, principal: Reader) -> AnalysisObject:
+    """What came of a conversation that is over, where its agent has `analysis`."""
+    return analysis_object(await server.analyses(principal.account_id).get(session_id))
 
 
 @router.post("/sessions/{session_id}/end", name="end_session", responses=declared(404))
