@@ -119,6 +119,7 @@ def _serve(engines: str, port: int, folder: Path) -> None:
 
 async def _run(engines: str, settings: "Settings", ready: Callable[[], None]) -> None:
     from nur_server.api.app import create_app
+    from nur_server.cli.node import give_back_after_sessions
     from nur_server.cli.place import bind
     from nur_server.cli.serving import Server
 
@@ -131,9 +132,13 @@ async def _run(engines: str, settings: "Settings", ready: Callable[[], None]) ->
     with bind(settings) as listener:
         async with app.router.lifespan_context(app), asyncio.TaskGroup() as group:
             server = Server(app, settings)
+            live = app.state.services.live
+            giving_back = group.create_task(give_back_after_sessions(live))
             group.create_task(server.serve(sockets=[listener]))
             await server.ready.wait()
             ready()
+            await server.asked_to_stop.wait()
+            giving_back.cancel()
 
 
 async def _scripted(settings: "Settings") -> "Catalogue":

@@ -1,13 +1,14 @@
 """A whole server, from its settings to an address that answers."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sized
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from nur_server.api.app import create_app
 from nur_server.api.services import Services
-from nur_server.cli import screen
+from nur_server.cli import process, screen
 from nur_server.cli.place import Place
 from nur_server.cli.serving import Server
 from nur_server.providers.catalogue import Catalogue, ModelKind
@@ -15,6 +16,9 @@ from nur_server.providers.offline import NAME as OFFLINE
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.keys import EVERY_SCOPE, authenticate
 from nur_server.store.records import NewKey
+
+LOOK_SECONDS = 1.0
+"""Between two looks whether sessions live."""
 
 
 class Node:
@@ -88,8 +92,26 @@ async def running(place: Place) -> AsyncIterator[Node]:
         made.append(key)
 
     app = create_app(place.settings, on_first_key=keep)
-    async with app.router.lifespan_context(app):
-        yield Node(app, place, is_new=bool(made))
+    async with app.router.lifespan_context(app), asyncio.TaskGroup() as group:
+        node = Node(app, place, is_new=bool(made))
+        giving_back = group.create_task(give_back_after_sessions(node.services.live))
+        try:
+            yield node
+        finally:
+            giving_back.cancel()
+
+
+async def give_back_after_sessions(
+    live: Sized, give_back: Callable[[], None] = process.give_back
+) -> None:
+    """Each time the last of the `live` sessions has ended, return its memory. Until cancelled."""
+    was_busy = False
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        is_busy = len(live) > 0
+        if was_busy and not is_busy:
+            await asyncio.to_thread(give_back)
+        was_busy = is_busy
 
 
 def _default(catalogue: Catalogue, kind: ModelKind) -> str:

@@ -43,12 +43,17 @@ def starting() -> Iterator[Callable[[], None]]:
     def ready() -> None:
         gc.freeze()
         gc.enable()
-        _glibc("malloc_trim", 0)
+        give_back()
 
     try:
         yield ready
     finally:
         gc.enable()
+
+
+def give_back() -> None:
+    """Return free memory to the system. Blocks for some milliseconds; other threads go on."""
+    _glibc("malloc_trim", 0)
 
 
 def _glibc(function: str, *arguments: int) -> None:

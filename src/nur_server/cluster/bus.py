@@ -5,7 +5,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import asyncpg  # type: ignore[import-untyped]
 import structlog
 
 from nur_server.store.addresses import is_sqlite
@@ -70,6 +69,9 @@ class PostgresBus:
 
     async def _listen(self, heard: Heard) -> None:
         """Until cancelled, through broken connections."""
+        # The driver is not loaded where the database is SQLite.
+        import asyncpg  # type: ignore[import-untyped]
+
         failures = 0
         while True:
             try:
@@ -83,6 +85,8 @@ class PostgresBus:
             failures += 1
 
     async def _connect(self) -> Any:
+        import asyncpg
+
         async with self._database.read() as session:
             dialect = session.get_bind().dialect
             address = session.get_bind().engine.url

@@ -6,7 +6,6 @@ are kept. Everything works offline afterwards; the folder may also be copied fro
 """
 
 import contextlib
-import functools
 import hashlib
 import importlib.util
 import os
@@ -25,14 +24,7 @@ from types import MappingProxyType
 from typing import IO
 
 from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    OrtAllocatorType,
-    OrtArenaCfg,
-    OrtMemoryInfo,
-    OrtMemType,
-    SessionOptions,
-    create_and_register_allocator,
-)
+from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
 
 from nur_server.errors import InternalError, InvalidRequest, Unavailable
 
@@ -252,20 +244,11 @@ def _open(file: Path) -> InferenceSession:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    # Lengths differ from call to call: a pattern per length, and an arena per model, would hold
-    # 50 MB that are never in use together.
-    _share_arena()
+    # Lengths differ from call to call: a pattern per length, and an arena that keeps what the
+    # longest took, would hold 30 MB that malloc gives back (`cli/process.py`).
     options.enable_mem_pattern = False
-    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_cpu_mem_arena = False
     return InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def _share_arena() -> None:
-    """Give all models of this process one memory arena, which grows by what is asked for."""
-    memory = OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
-    grow_as_requested = {"arena_extend_strategy": 1}
-    create_and_register_allocator(memory, OrtArenaCfg(grow_as_requested))
 
 
 def _known(name: str) -> Weights:
