@@ -2,7 +2,9 @@
 
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -84,4 +86,14 @@ def test_what_keeps_it_from_starting_is_one_line(
     refused = program("serve", "--port", "0").finish()
     assert refused.code == 1
     assert said in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_a_database_left_half_done_keeps_it_from_starting(program: Start, data_dir: Path) -> None:
+    data_dir.mkdir()
+    with closing(sqlite3.connect(data_dir / "nur.db")) as database:
+        database.execute("CREATE TABLE turns (mine INTEGER)")
+    refused = program("serve", "--port", "0").finish()
+    assert refused.code == 1
+    assert "turns already exists" in refused.err and "nothing was changed" in refused.err
     assert refused.err.count("\n") == 1

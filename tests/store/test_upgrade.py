@@ -81,11 +81,19 @@ async def test_failed_migrations_change_nothing(empty_url: str) -> None:
     database = await Database.open(empty_url)
     try:
         await change(database, "CREATE TABLE turns (mine INTEGER)")
-        with pytest.raises(Exception, match="turns"):
+        with pytest.raises(InternalError, match="turns") as failed:
             await database.migrate()
+        assert failed.value.code == "migration_failed"
         assert await found_tables(database) == {"turns"}
     finally:
         await database.close()
+
+
+async def test_a_schema_that_was_left_half_done_is_refused(database: Database) -> None:
+    await change(database, "DROP TABLE turns")
+    with pytest.raises(InternalError, match=r"turns is missing") as refused:
+        await database.migrate()
+    assert refused.value.code == "schema_incomplete"
 
 
 async def test_rows_survive_a_rebuilt_table(database: Database, kind: str) -> None:

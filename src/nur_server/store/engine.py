@@ -122,6 +122,7 @@ class Database:
     def _migrate(self, connection: Connection, by_command: bool) -> None:
         found = _revision(connection)
         if found == schema.REVISION:
+            _require_tables(connection)
             return
         # Only where there is something to do: Alembic takes 60 ms to import, and 8 MB.
         from nur_server.store import upgrade
@@ -138,7 +139,16 @@ class Database:
                 "stop the nodes of the older version and run `nur migrate`",
                 code="schema_outdated",
             )
-        upgrade.upgrade(connection)
+        try:
+            upgrade.upgrade(connection)
+        except exc.DBAPIError as error:
+            raise InternalError(
+                f"expected to bring the database schema from {found or 'nothing'} to "
+                f"{schema.REVISION}, and it failed: {error.orig}; nothing was changed. If tables "
+                "are in the way that a broken-off migration has left, restore a backup, or name "
+                "an empty database",
+                code="migration_failed",
+            ) from error
         if is_sqlite(self._url) and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
             raise InternalError(
                 "the migration would leave rows that refer to missing ones; nothing was changed",
@@ -178,6 +188,17 @@ def _revision(connection: Connection) -> str | None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
+
+
+def _require_tables(connection: Connection) -> None:
+    missing = set(Table.metadata.tables) - set(inspect(connection).get_table_names())
+    if missing:
+        raise InternalError(
+            f"expected the tables of database schema {schema.REVISION}, but "
+            f"{', '.join(sorted(missing))} {'is' if len(missing) == 1 else 'are'} missing: a "
+            "migration or a restore was broken off; restore a backup, or name an empty database",
+            code="schema_incomplete",
+        )
 
 
 def dialect_of(session: AsyncSession) -> str:
