@@ -7,6 +7,7 @@ from nur_server.conversation.turns import (
     ANSWER_MS,
     COMPLETE_MS,
     DICTATION_MS,
+    LIKELY_MS,
     MID_THOUGHT_MS,
     NO_MODEL_OPEN_MS,
     NO_MODEL_SENTENCE_MS,
@@ -36,7 +37,8 @@ def evidence(
     ("given", "silence_ms", "reason"),
     [
         (evidence(), COMPLETE_MS, "turn_complete"),
-        (evidence(probability=0.6), UNSURE_MS, "turn_likely"),
+        (evidence(probability=0.6), LIKELY_MS, "turn_likely"),
+        (evidence(probability=0.6, confidence=0.7), UNSURE_MS, "turn_likely"),
         (evidence("Boots.", 0.2), UNSURE_MS, "short_turn"),
         (evidence("I want to buy shoes.", 0.2), MID_THOUGHT_MS, "turn_unlikely"),
         (evidence("I want to buy shoes", 0.2), MID_THOUGHT_MS, "turn_unlikely"),
@@ -66,6 +68,10 @@ def test_the_silence_fits_what_was_said(given: TurnEvidence, silence_ms: int, re
         "I have been thinking.",
         "Can you tell me?",
         "It was black and,",
+        "So I have been looking for.",
+        "A friend of mine said you.",
+        "I do not know if they.",
+        "It was a really small.",
     ],
 )
 def test_a_full_stop_of_the_recogniser_ends_no_sentence_that_goes_on(text: str) -> None:
@@ -73,17 +79,36 @@ def test_a_full_stop_of_the_recogniser_ends_no_sentence_that_goes_on(text: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ["I am not sure where it is.", "As soon as you can.", "It is too expensive for me."]
+    "text",
+    [
+        "I am not sure where it is.",
+        "As soon as you can.",
+        "It is too expensive for me.",
+        "That is all I wanted to know.",
+        "This is what I have been looking for.",
+        "I heard you.",
+        "It is rather small.",
+    ],
 )
 def test_a_last_word_that_may_end_a_sentence_does(text: str) -> None:
     assert judge(evidence(text, 0.97), DEFAULT).silence_ms == COMPLETE_MS
 
 
-def test_words_that_are_likely_misheard_say_nothing_about_the_end() -> None:
-    sure, doubtful = evidence(confidence=0.9), evidence(confidence=0.6)
-    assert judge(sure, DEFAULT).reason == "turn_complete"
-    assert judge(doubtful, DEFAULT).reason == "words_doubtful"
-    assert judge(doubtful, DEFAULT).silence_ms == MID_THOUGHT_MS
+@pytest.mark.parametrize(
+    ("probability", "confidence", "reason"),
+    [
+        (0.95, 0.9, "turn_complete"),
+        (0.95, 0.75, "turn_complete"),
+        (0.95, 0.65, "words_doubtful"),
+        (0.85, 0.75, "words_doubtful"),
+    ],
+)
+def test_words_that_are_likely_misheard_say_nothing_about_the_end(
+    probability: float, confidence: float, reason: str
+) -> None:
+    verdict = judge(evidence(probability=probability, confidence=confidence), DEFAULT)
+    assert verdict.reason == reason
+    assert verdict.silence_ms == (COMPLETE_MS if reason == "turn_complete" else MID_THOUGHT_MS)
 
 
 def test_a_comma_of_the_recogniser_is_weighed_against_the_turn_model() -> None:
@@ -96,7 +121,9 @@ def test_a_comma_of_the_recogniser_is_weighed_against_the_turn_model() -> None:
     [
         (evidence("My number is four two seven", 0.3), MID_THOUGHT_MS, "number"),
         (evidence("My number is four two seven", None), DICTATION_MS, "number"),
-        (evidence("It is four two seven", 0.95), MID_THOUGHT_MS, "number"),
+        (evidence("It is four two seven", 0.95), UNSURE_MS, "number_complete"),
+        (evidence("It is four two seven", 0.95, Expected.NUMBER), MID_THOUGHT_MS, "number"),
+        (evidence("Where is order four two seven?", 0.95), COMPLETE_MS, "turn_complete"),
         (evidence("It is nine zero two one zero", 0.95), UNSURE_MS, "number_complete"),
         (evidence("four two", 0.95, Expected.NUMBER), MID_THOUGHT_MS, "number"),
         (evidence("02134 5567", 0.95, Expected.NUMBER), UNSURE_MS, "number_complete"),

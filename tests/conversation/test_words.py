@@ -351,6 +351,9 @@ def test_unfinished_turns_in_other_languages(text: str, language: str, reason: s
         "yes i do",
         "the second one",
         "yes it is",
+        "No, that is all.",
+        "I do not think so.",
+        "No, I did not.",
     ],
 )
 def test_short_answers_are_complete(text: str) -> None:

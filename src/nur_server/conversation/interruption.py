@@ -56,8 +56,8 @@ _FLOOR_TAKERS = frozenset(
 
 _TO_SOMEBODY_ELSE = re.compile(
     r"(?:(?:yes|no|oh|hey|hi|hello|bye|okay|ok|thanks|thank you|not now|sorry|please),? )*"
-    r"(?:(?:my )?(?:honey|sweetie|sweetheart|darling|dear|babe|mom|mum|mommy|mummy|mama|dad|daddy"
-    r"|papa|grandma|grandpa|granny|auntie|kids|guys|boys|girls|buddy)[,.!]"
+    r"(?:(?:my )?(?:honey|dear|babe|mom|mum|mama|dad|papa|kids|guys|boys|girls|buddy)[,.!]"
+    r"|(?:my )?(?:sweetie|sweetheart|darling|mommy|mummy|daddy|grandma|grandpa|granny|auntie)\b"
     r"|not now,|(?:i am|i'm) (?:on the phone|on a call|talking to)"
     r"|(?:i will|i'll) (?:call you back|be (?:right )?there)"
     r"|(?:good|bad) (?:boy|girl)\b|(?:bye|good night),? (?:see|love|sleep|drive))"

@@ -21,6 +21,8 @@ ANSWER_MS = 240
 """After a complete answer to the question just asked."""
 COMPLETE_MS = 288
 """When turn model and words agree that the turn is over."""
+LIKELY_MS = 384
+"""When the words do, and the turn model is rather for it than against it."""
 UNSURE_MS = 960
 """When one of words and turn model is in doubt, or not known yet."""
 MID_THOUGHT_MS = 1600
@@ -41,21 +43,39 @@ _DECLINES = re.compile(
 
 ENOUGH_DIGITS = 5
 """The shortest number that people give without a pause in it: a postcode."""
+ENOUGH_UNASKED = 3
+"""The same of a number they mention by themselves: an order, a room."""
 
 DIGITS = frozenset(
     {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
 )
 
-_AWAITS_MORE = re.compile(
+_AWAITS_CLAUSE = re.compile(
     r"\b(?:(?:is|was|me|him|her|us|you|them|say|said|says|think|know|hope|heard|so) that"
-    r"|(?:like|want|need|have|love|hope|try|trying|going|wanted|hoping|able) to (?:[a-z]+ )?"
-    r"(?:order|buy|book|get|find|return|know|ask|make|schedule|have|take|send|report|check|bring)"
-    r"|(?:am|are|is|was|were|been|im|were|ive been) (?:[a-z]+ )?"
-    r"(?:looking|trying|wondering|hoping|thinking|asking)"
+    r"|(?:say|said|says|think|thought|told (?:me|us)|that|if|whether|because)"
+    r" (?:i|you|we|he|she|they)"
     r"|(?:can|could|would|will) you (?:please )?(?:tell|send|give|show|let)(?: (?:me|us))?"
     r"|let me know)$"
 )
-"""What an English sentence does not end with: a verb or a "that" whose object is still to come."""
+"""What an English sentence does not end with: a clause or an object is still to come."""
+_AWAITS_OBJECT = re.compile(
+    r"\b(?:(?:like|want|need|have|love|hope|try|trying|going|wanted|hoping|able) to (?:[a-z]+ )?"
+    r"(?:order|buy|book|get|find|return|know|ask|make|schedule|have|take|send|report|check|bring)"
+    r"|(?:am|are|is|was|were|been|im|were|ive been) (?:[a-z]+ )?"
+    r"(?:looking|trying|wondering|hoping|thinking|asking|searching|waiting|calling)"
+    r"(?: (?:for|about|if))?)$"
+)
+"""A verb at the end that wants an object …"""
+_OBJECT_CAME_FIRST = re.compile(
+    r"\b(?:what|which|who|where|how|all|everything|anything|something|nothing|ones?|things?)"
+    r"(?: [a-z]+){0,2} (?:i|im|ive|you|youre|we|weve|he|she|they|theyre)\b"
+)
+"""… unless it stands before: "that is all I wanted to know"."""
+_AWAITS_NOUN = re.compile(
+    r"\ban? (?:(?:very|really|bit|little|more) )?(?:small|big|large|new|old|little|long|short|good"
+    r"|nice|great|bad|cheap|different|certain|special|specific|single|double|whole|few|couple)$"
+)
+"""An article and what describes the noun, without the noun."""
 _ENDS_WITH_VERB = re.compile(
     r"\b(?:where|what|who|how|when|which|why|as|than|whether|if|so|yes|no)\b.*"
     r" (?:is|are|am|was|were|be|do|does|did|can|could|have|has|had|will|would|should)$"
@@ -65,10 +85,13 @@ _ENDS_WITH_VERB = re.compile(
 SURE = 0.8
 """The turn model's probability from which it is believed, if the words agree."""
 LIKELY = 0.5
+VERY_SURE = 0.9
 DOUBTFUL = 0.8
 """Confidence below which a text is too likely misheard to say that a sentence is complete. Of the
 texts the turn model calls complete, a quarter of those at an end are below it, and half of those at
 a pause in the middle."""
+VERY_DOUBTFUL = 0.7
+"""The same, when the turn model is very sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +161,13 @@ def _unfinished(text: str, evidence: TurnEvidence) -> str | None:
     a full stop, so that one is no sign of an end where the last word is none."""
     words = normalise(text)
     unfinished = ends_unfinished(text.rstrip(",") or text, evidence.language)
+    if unfinished == "number" and text.endswith("?"):
+        return None
     if unfinished is not None:
         return unfinished
     if text.endswith(","):
         return "comma"
-    if evidence.language.startswith("en") and _AWAITS_MORE.search(words):
+    if evidence.language.startswith("en") and _awaits_more(words):
         return "lead_in"
     if text.endswith("?"):
         return None
@@ -153,6 +178,13 @@ def _unfinished(text: str, evidence: TurnEvidence) -> str | None:
     return ends_unfinished(text.rstrip("."), evidence.language)
 
 
+def _awaits_more(words: str) -> bool:
+    """Whether an English sentence breaks off before the words its last ones call for."""
+    if _AWAITS_CLAUSE.search(words) or _AWAITS_NOUN.search(words):
+        return True
+    return bool(_AWAITS_OBJECT.search(words)) and not _OBJECT_CAME_FIRST.search(words)
+
+
 def _is_sure(evidence: TurnEvidence) -> bool:
     return evidence.turn_probability is not None and evidence.turn_probability >= SURE
 
@@ -161,17 +193,20 @@ def _judge_dictation(text: str, evidence: TurnEvidence, reason: str) -> TurnVerd
     """A number or a spelling is being given: people pause between its groups, and small recognisers
     mishear them, so that a few words without a digit are no sign of another answer."""
     is_spelling = evidence.expects is Expected.SPELLING or reason == "spelling"
-    is_enough = _ADDRESS.search(normalise(text)) if is_spelling else _has_enough_digits(text)
+    if is_spelling:
+        is_enough = _ADDRESS.search(normalise(text)) is not None
+    else:
+        enough = ENOUGH_DIGITS if evidence.expects is Expected.NUMBER else ENOUGH_UNASKED
+        is_enough = _count_digits(text) >= enough
     if is_enough and _is_sure(evidence):
         return TurnVerdict(UNSURE_MS, f"{reason}_complete", True)
     is_pending = evidence.turn_probability is None
     return TurnVerdict(DICTATION_MS if is_pending else MID_THOUGHT_MS, reason, False)
 
 
-def _has_enough_digits(text: str) -> bool:
+def _count_digits(text: str) -> int:
     words = normalise(text).split()
-    count = sum(len(word) if word.isdigit() else word in DIGITS for word in words)
-    return count >= ENOUGH_DIGITS
+    return sum(len(word) if word.isdigit() else word in DIGITS for word in words)
 
 
 def _ends_in_number(words: str) -> bool:
@@ -192,12 +227,19 @@ def _judge_model(text: str, evidence: TurnEvidence) -> TurnVerdict:
         if ends_sentence:
             return TurnVerdict(NO_MODEL_SENTENCE_MS, "sentence_end", True)
         return TurnVerdict(NO_MODEL_OPEN_MS, "silence", False)
+    is_doubtful = _are_words_doubtful(evidence.confidence, probability)
     if probability >= SURE:
-        if evidence.confidence is not None and evidence.confidence < DOUBTFUL:
+        if is_doubtful:
             return TurnVerdict(MID_THOUGHT_MS, "words_doubtful", True)
         return TurnVerdict(COMPLETE_MS, "turn_complete", True)
     if probability >= LIKELY:
-        return TurnVerdict(UNSURE_MS, "turn_likely", True)
+        return TurnVerdict(UNSURE_MS if is_doubtful else LIKELY_MS, "turn_likely", True)
     if is_short_answer(text) or text.endswith("?"):
         return TurnVerdict(UNSURE_MS, "short_turn", True)
     return TurnVerdict(MID_THOUGHT_MS, "turn_unlikely", False)
+
+
+def _are_words_doubtful(confidence: float | None, probability: float) -> bool:
+    if confidence is None:
+        return False
+    return confidence < (VERY_DOUBTFUL if probability >= VERY_SURE else DOUBTFUL)

@@ -346,6 +346,19 @@ _ANSWERS = _phrases(
     "go ahead, all right, alright, uh huh, mm hm, nothing else, nothing, never mind, anytime,"
     "any time"
 )
+_CONTRACTIONS = {
+    "do not": "dont",
+    "did not": "didnt",
+    "have not": "havent",
+    "can not": "cant",
+    "cannot": "cant",
+    "will not": "wont",
+    "is not": "isnt",
+    "it is": "its",
+    "that is": "thats",
+    "i am": "im",
+}
+_UNCONTRACTED = re.compile(rf"\b(?:{'|'.join(_CONTRACTIONS)})\b")
 _QUESTION_WORDS = _words("what why who whom when where how which huh pardon sorry whose")
 _NOT_ANSWERS = _words("well oh so actually hello hey hi but and then wait stop listen")
 
@@ -358,7 +371,9 @@ def is_short_answer(text: str) -> bool:
         return False
     if _COMMA.search(text) or _TRAILING_OFF.search(text):
         return False
-    if _HUMMED_YES.fullmatch(" ".join(bare)) or _consists_of(bare, _ANSWERS):
+    said = " ".join(bare)
+    contracted = _UNCONTRACTED.sub(lambda found: _CONTRACTIONS[found[0]], said).split()
+    if _HUMMED_YES.fullmatch(said) or any(_consists_of(w, _ANSWERS) for w in (bare, contracted)):
         return True
     if ends_unfinished(text) is not None or words[0] in _QUESTION_WORDS:
         return False
