@@ -14,6 +14,7 @@ from nur_server.api import requests, tools
 from nur_server.api.errors import ErrorBody
 from nur_server.api.objects import (
     AgentObject,
+    AnalysisObject,
     SessionObject,
     ToolCallObject,
     TranscriptObject,
@@ -41,6 +42,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "output.": requests.OutputBody,
     "format.": requests.FormatBody,
     "voicemail.": requests.VoicemailBody,
+    "analysis.": requests.AnalysisBody,
+    "analysis.fields.": requests.AnalysisFieldBody,
 }
 """Parts of an agent, by what the page calls their fields."""
 FIELDS = {
@@ -133,6 +136,7 @@ def test_the_objects_shown_are_whole() -> None:
     shown: list[tuple[type[BaseModel], Any]] = [
         (SessionObject, session),
         (TranscriptObject, transcript),
+        (AnalysisObject, example("Analysis")),
         (Listing[Any], example("Lists")),
         (ErrorBody, example("Errors")),
         *((TurnObject, turn) for turn in transcript["turns"]),
