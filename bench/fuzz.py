@@ -5,9 +5,11 @@
     python -m bench.fuzz --replays 1000       # record 1,000 sessions, replay each journal
 
 Callers interrupt tools and clauses, drop, come back, mute themselves, press every button of the
-protocol; engines are slow, hang, die, answer garbage. After each run every invariant of
-`nur_server.testing.invariants` is checked, and that nothing of the session is left two seconds
-after its end. A run depends on its seed alone; the seeds of failures are printed.
+protocol, and in a third of the runs the keys of a phone; engines are slow, hang, die, answer
+garbage. After each run every invariant of `nur_server.testing.invariants` is checked, and that
+nothing of the session is left two seconds after its end. A run depends on its seed alone; the
+seeds of failures are printed. At the end stands in how many runs each situation of
+`bench.reached` came up; from 1,000 runs on, one that never did is a failure.
 """
 
 import argparse
@@ -16,16 +18,20 @@ import multiprocessing
 import random
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from structlog.testing import capture_logs
 
+from bench.reached import SITUATIONS, Watch, missed
 from nur_server.conversation.config import (
+    AnsweringPolicy,
     ConversationConfig,
     ExecutionMode,
+    OnMachine,
     SilencePolicy,
     ToolRunner,
     ToolSpec,
@@ -40,8 +46,17 @@ from nur_server.conversation.notices import (
     ToolCallRequested,
     UserSpeechStarted,
 )
+from nur_server.conversation.phone import PhoneTool, phone_tool
 from nur_server.errors import ProviderRejected, ProviderTimeout, ProviderUnreachable
-from nur_server.ports import ReplyEnd, ReplyPart, ReplyRequest, SpeakRequest, SpeechChunk, TextDelta
+from nur_server.ports import (
+    HangupCause,
+    ReplyEnd,
+    ReplyPart,
+    ReplyRequest,
+    SpeakRequest,
+    SpeechChunk,
+    TextDelta,
+)
 from nur_server.providers.scripted import (
     Call,
     Fail,
@@ -56,6 +71,7 @@ from nur_server.providers.scripted import (
 from nur_server.replay.recording import Recording, replay
 from nur_server.testing import (
     Memory,
+    Phone,
     Rehearsal,
     ToolFailed,
     Trouble,
@@ -70,6 +86,8 @@ from nur_server.testing.rehearsal import TASK_NAME
 
 RATE = 8_000
 MS_PER_CHARACTER = 60
+MANY_RUNS = 1_000
+"""From so many runs on, every situation has to come up."""
 FRAME_SECONDS = 0.064
 QUIET_SECONDS = 30.0
 SETTLE_SECONDS = 150.0
@@ -104,6 +122,19 @@ TOOLS = (
     ToolSpec("hold_on", "Wait", TOOL_SCHEMA, ExecutionMode.HOLD, 4),
     ToolSpec("server_hold", "Wait", TOOL_SCHEMA, ExecutionMode.HOLD, 4, ToolRunner.SERVER),
 )
+PHONE_TOOLS = tuple(map(phone_tool, PhoneTool))
+PHONE_ARGUMENTS = {
+    PhoneTool.END_CALL: "{}",
+    PhoneTool.TRANSFER_CALL: '{"to_number": "+15550100"}',
+    PhoneTool.SEND_DTMF: '{"digits": "12#"}',
+    PhoneTool.COLLECT_DIGITS: '{"max_digits": 2}',
+    PhoneTool.LEAVE_VOICEMAIL: '{"message": "Please call us back."}',
+}
+FIRST_WORDS = (
+    "Hello?", "Yes, hello, this is Ada speaking.", "Press one for sales, or hold the line.",
+    "You have reached Ada, please leave a message after the tone.", None,
+)  # fmt: skip
+"""What is said when a call is answered."""
 ARGUMENTS = ('{"id": "1"}', '{"id": "2"}', '{"id": 1}', "{", "", '{"id": "\\ud83d"}', "[" * 2000)
 
 
@@ -124,18 +155,32 @@ def main() -> int:
     runs = given.replays or given.runs
     began = time.perf_counter()
     failures = []
+    reached: list[frozenset[str]] = []
     events = actions = 0
     for number, outcome in enumerate(_outcomes(given.seed, runs, given.jobs), 1):
         events += outcome.events
         actions += outcome.actions
+        reached.append(outcome.reached)
         problems = outcome.unequal if given.replays else outcome.problems
         if problems:
             failures.append(outcome)
             print(f"seed {outcome.seed}: {problems[0][:300]}", flush=True)
         if number % 500 == 0:
             print(f"{number} of {runs}, {len(failures)} failed", flush=True)
+    _show_reached(reached)
     print(f"{events} events and {actions} actions replayed")
-    return _report(failures, runs, time.perf_counter() - began)
+    lacking = missed(reached) if runs >= MANY_RUNS else []
+    if lacking:
+        print("never came up:", ", ".join(lacking))
+    return _report(failures, runs, time.perf_counter() - began) or bool(lacking)
+
+
+def _show_reached(reached: Sequence[frozenset[str]]) -> None:
+    counts = Counter(situation for found in reached for situation in found)
+    print(f"\n{'runs':>7}  in which")
+    for situation in (*SITUATIONS, *sorted(counts.keys() - set(SITUATIONS))):
+        print(f"{counts[situation]:>7}  {situation}")
+    print()
 
 
 def _outcomes(seed: int, runs: int, jobs: int) -> Iterator["Outcome"]:
@@ -151,8 +196,8 @@ def _report(failures: list["Outcome"], runs: int, seconds: float) -> int:
     failed = [outcome for outcome in failures if outcome.problems]
     for outcome in failed[:20]:
         print(f"\nseed {outcome.seed}")
-        for problem in outcome.problems:
-            print(f"  expected {problem[:1000]}")
+        for problem, times in list(Counter(outcome.problems).items())[:10]:
+            print(f"  expected {problem[:1000]}" + (f" ({times} times)" if times > 1 else ""))
     took = f" in {seconds:.0f} s" if seconds else ""
     print(f"{runs} runs{took}, {len(failed)} failed", *sorted(o.seed for o in failed))
     return 1 if failed else 0
@@ -169,6 +214,8 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
     """Where the replay of the journal differs from what was recorded."""
+    reached: frozenset[str] = frozenset()
+    """Situations of `bench.reached` that came up."""
     events: int = 0
     actions: int = 0
     shown: str = ""
@@ -192,10 +239,11 @@ def run(seed: int) -> Outcome:
 async def _play(seed: int, outcome: Outcome) -> None:
     chance = random.Random(seed)
     plan = Plan(chance)
-    llm = ChaoticModel(chance)
+    config = plan.config()
+    llm = ChaoticModel(chance, config.tools)
     world = plan.world()
     async with conversation(
-        plan.config(), model=llm, tools=plan.tools(), world=world, virtual=True
+        config, model=llm, tools=plan.tools(), world=world, virtual=True
     ) as call:
         if call.ear.arrivals[:1] and world.answers_after_seconds:
             first = call.ear.arrivals[0].at
@@ -215,6 +263,10 @@ async def _play(seed: int, outcome: Outcome) -> None:
 def _replay(call: Rehearsal, outcome: Outcome) -> None:
     again = replay(Recording.read(call.memory.journal))
     outcome.events, outcome.actions = again.events, again.actions
+    watch = Watch()
+    watch.see(again.steps)
+    outcome.reached = frozenset(watch.reached)
+    outcome.problems += watch.broken
     if not again.is_equal:
         outcome.unequal.append(f"the replay to be equal; {again.verdict}")
         outcome.problems += outcome.unequal
@@ -285,14 +337,17 @@ class Plan:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self._is_call = chance.random() < 0.35
 
     def config(self) -> ConversationConfig:
         pick = self._chance.choice
+        answering = (AnsweringPolicy(pick(list(OnMachine)), "Please call us back."), None)
         return ConversationConfig(
             "ses_00000000000000000123456789abcdef",
             system_prompt="Be kind.",
             greeting=pick([None, "Hello there, how can I help you?", "Hi!"]),
-            tools=TOOLS,
+            tools=(*TOOLS, *PHONE_TOOLS) if self._is_call else TOOLS,
+            answering=pick(answering) if self._is_call else None,
             turn_detection=detection(self._chance),
             interruption_threshold=pick([0.0, 0.5, 0.5, 0.5, 1.0]),
             context_window=pick([1, 3, 10]),
@@ -319,8 +374,14 @@ class Plan:
             resume_seconds=chance.choice([1.0, 5.0, 30.0]),
             output_rate=RATE,
             frame_seconds=FRAME_SECONDS,
+            phone=self._phone(),
             answers_after_seconds=chance.choice([0.0, 0.0, 1.5]),
         )
+
+    def _phone(self) -> Phone | None:
+        if not self._is_call:
+            return None
+        return Phone(self._chance.choice([0.1, 2.0, 20.0]), self._chance.random() < 0.4)
 
     def tools(self) -> dict[str, Any]:
         chance = self._chance
@@ -366,6 +427,10 @@ class Script:
         self.log: list[str] = []
 
     async def play(self) -> None:
+        if self._call.setup.conversation.answering is not None:
+            words = self._chance.choice(FIRST_WORDS)
+            if words is not None:
+                await self._call.says(words, after=0.3)
         for _ in range(self._chance.randint(2, 12)):
             if self._call.session.is_over:
                 return
@@ -377,7 +442,7 @@ class Script:
             (self._says, 8), (self._awaits, 6), (self._waits, 3), (self._noise, 1),
             (self._mutes, 1), (self._drops, 1), (self._comes_back, 2), (self._reconfigures, 1),
             (self._adds, 1), (self._requests, 1), (self._cancels, 1), (self._answers, 1),
-            (self._ends, 0.3),
+            (self._ends, 0.3), (self._presses, 2 if self._call.handset else 0.2),
         )  # fmt: skip
         step = self._chance.choices([s for s, _ in steps], [weight for _, weight in steps])[0]
         now = asyncio.get_running_loop().time()
@@ -422,8 +487,16 @@ class Script:
     async def _mutes(self) -> None:
         self._call.mutes(self._chance.random() < 0.6)
 
+    async def _presses(self) -> None:
+        for _ in range(self._chance.choice([1, 1, 2, 5])):
+            self._call.presses(self._chance.choice("0123456789*#"))
+            await self._call.waits(self._chance.choice([0.05, 0.4, 4.1]))
+
     async def _drops(self) -> None:
-        self._call.drops()
+        if self._call.handset is not None:
+            self._call.session.hung_up(HangupCause.NORMAL)
+        else:
+            self._call.drops()
 
     async def _comes_back(self) -> None:
         self._call.comes_back()
@@ -433,7 +506,7 @@ class Script:
         changes: dict[str, Any] = {
             "interruption_threshold": chance.choice([0.0, 0.5, 1.0]),
             "turn_detection": detection(chance),
-            "tools": chance.choice([TOOLS, TOOLS[:1], ()]),
+            "tools": chance.choice([self._call.setup.conversation.tools, TOOLS[:1], ()]),
             "max_turns": chance.choice([None, 1, 2]),
             "max_duration_seconds": chance.choice([None, 5.0]),
             "speaks": self._call.session.setup.conversation.speaks,
@@ -504,9 +577,10 @@ class Script:
 class ChaoticModel(ScriptedLanguageModel):
     """Answers, calls tools, stops, dies, hangs and babbles."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, tools: Sequence[ToolSpec]) -> None:
         super().__init__(self._answer)
         self._chance = chance
+        self._tools = [tool.name for tool in tools]
 
     def _answer(self, request: ReplyRequest) -> Reply:
         return [self._a_step() for _ in range(self._chance.choice([1, 1, 2, 3]))]
@@ -517,8 +591,9 @@ class ChaoticModel(ScriptedLanguageModel):
         if luck < 0.55:
             return Say(chance.choice(AGENT_WORDS))
         if luck < 0.75:
-            name = chance.choice([*(tool.name for tool in TOOLS), "unknown"])
-            arguments = chance.choice(ARGUMENTS[:2] * 4 + ARGUMENTS)
+            name = chance.choice([*self._tools, "unknown"])
+            usual = (PHONE_ARGUMENTS.get(name),) if name in PHONE_ARGUMENTS else ARGUMENTS[:2]
+            arguments = chance.choice(usual * (8 // len(usual)) + ARGUMENTS)
             return Call(name, arguments, chance.choice([None, None, "same_id", "bad id!"]))
         if luck < 0.90:
             return Wait(chance.choice([0.05, 0.3, 1.0, 4.0]))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nur_server.conversation.actions import SendDigits, TransferCall
+from nur_server.conversation.actions import Notify, SendDigits, TransferCall
 from nur_server.conversation.answering import (
     UNCERTAIN_SECONDS,
     Answerer,
@@ -89,6 +89,15 @@ def test_the_person_who_answered_is_in_the_history() -> None:
         "Hello?",
         "Do you sell boots?",
     ]
+
+
+def test_nobody_is_apologised_to_before_it_is_known_who_they_are() -> None:
+    s = Stage(config=CONFIG, transcript_fails=True).open()
+    s.say("Hello?", at=1.0)
+    s.run(12)
+    [answered] = [at for at, a in s.actions if a == Notify(CallAnswered("human", "short_greeting"))]
+    assert s.frames[0][0] >= answered
+    assert s.agent_said == [CONFIG.greeting]
 
 
 def test_a_machine_gets_the_message_after_its_beep() -> None:

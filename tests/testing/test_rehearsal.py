@@ -1,19 +1,26 @@
 """Testing an agent, as a user does it."""
 
+import asyncio
+
 import pytest
 
 from nur_server.conversation.events import EndedReason
+from nur_server.conversation.record import ToolStatus
 from nur_server.errors import InvalidRequest
 from nur_server.providers.offline import OfflineResponder
 from nur_server.testing import (
     Call,
+    Phone,
     Say,
     ScriptedLanguageModel,
     SimulatedCaller,
     ToolFailed,
     Wait,
+    World,
     conversation,
 )
+
+SALES = "+15550100"
 
 LONG = (
     "We have running shoes, walking shoes, hiking boots and a few pairs of sandals, "
@@ -129,8 +136,92 @@ async def test_a_claim_that_does_not_hold_shows_the_transcript() -> None:
             call.assert_tool_called("lookup_order")
         with pytest.raises(AssertionError, match="interrupted"):
             call.assert_interrupted()
-        with pytest.raises(AssertionError, match="the session to have ended"):
+        with pytest.raises(AssertionError, match="have ended: silence; it goes on"):
             call.assert_ended(EndedReason.SILENCE)
+        await call.hangs_up()
+        with pytest.raises(AssertionError, match="have ended: silence; it ended: client_ended"):
+            call.assert_ended(EndedReason.SILENCE)
+
+
+async def test_a_claim_about_tools_shows_what_ran() -> None:
+    replies = [[Call("lookup_order", {"order_id": "1"})], "Sent."]
+    tools = {"lookup_order": lambda order_id: "sent"}
+    async with conversation(SHOP, replies=replies, tools=tools) as call:
+        await call.says("Where is my order?")
+        await call.agent_done()
+        ran = r"what ran: lookup_order\(order_id='1'\)"
+        with pytest.raises(AssertionError, match=ran):
+            call.assert_no_tool_called()
+        with pytest.raises(AssertionError, match=ran):
+            call.assert_tool_called("lookup_order", order_id="2")
+
+
+async def test_replies_that_are_used_up_are_named() -> None:
+    async with conversation(SHOP, replies=["Yes."]) as call:
+        await call.says("Do you sell boots?")
+        await call.agent_done()
+        await call.says("And do you sell hats?")
+        await call.agent_done()
+        with pytest.raises(AssertionError, match="1 replies"):
+            call.assert_spoke("hats")
+
+
+async def test_what_was_understood_does_not_depend_on_case_and_the_last_mark() -> None:
+    async with conversation(SHOP, replies=["Yes."]) as call:
+        await call.says("Do you sell  boots?")
+        await call.agent_done()
+        call.assert_understood("do you sell boots")
+        with pytest.raises(AssertionError, match="understood: 'boots'"):
+            call.assert_understood("boots")
+
+
+async def test_a_function_for_a_tool_the_agent_does_not_have_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"\(lookup_order\), got \['look_up'\]"):
+        async with conversation(SHOP, tools={"look_up": str}):
+            pass
+
+
+async def test_settings_change_wherever_they_are() -> None:
+    async with conversation(SHOP) as call:
+        call.reconfigures(vad_threshold=0.7, reprompt_seconds=4, max_turns=3)
+        config = call.session.setup.conversation
+        assert (config.turn_detection.vad_threshold, config.max_turns) == (0.7, 3)
+        assert config.silence.reprompt_seconds == 4
+        with pytest.raises(TypeError, match="got loudness"):
+            call.reconfigures(loudness=3)
+
+
+async def test_a_caller_on_a_phone() -> None:
+    agent = {**SHOP, "tools": [{"type": "collect_digits"}, {"type": "transfer_call"}]}
+    replies = [
+        [Say("Enter your code."), Call("collect_digits", {"max_digits": 4})],
+        [Say("One moment, I am connecting you."), Call("transfer_call", {"to_number": SALES})],
+    ]
+    async with conversation(agent, replies=replies, world=World(phone=Phone())) as call:
+        await call.says("I want to talk to somebody in sales.")
+        await call.agent_speaks()
+        await call.waits(2)
+        call.presses("4711")
+        await call.ended()
+        call.assert_spoke("I am connecting you")
+        assert call.tool_calls[0].result == '{"digits": "4711"}'
+        assert call.handset and call.handset.transferred_to == SALES
+        call.assert_ended("transferred")
+        call.assert_invariants()
+
+
+async def test_an_end_during_a_transfer_leaves_nothing_behind() -> None:
+    agent = {**SHOP, "tools": [{"type": "transfer_call"}]}
+    replies = [[Call("transfer_call", {"to_number": SALES})]]
+    world = World(phone=Phone(transfer_seconds=300))
+    async with conversation(agent, replies=replies, world=world) as call:
+        await call.says("I want to talk to somebody in sales.")
+        await call.until(lambda: bool(call.tool_calls))
+        await call.hangs_up()
+        await call.waits(2)
+        assert len(call.live) == 0
+        assert not any("Session._transfer" in repr(task) for task in asyncio.all_tasks())
+        assert call.tool_calls[0].status is ToolStatus.CANCELLED
 
 
 async def test_an_agent_that_never_answers_is_noticed() -> None:

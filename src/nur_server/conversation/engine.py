@@ -281,8 +281,7 @@ class Conversation:
 
     def _take_idle(self, failure: str | None) -> None:
         """The user has made a sound without words; `failure` says why there are none."""
-        is_free = not self._talker.is_busy and not self._listener.is_user_speaking
-        if failure is not None and is_free and self._context.is_connected:
+        if failure is not None and self._is_quiet:
             self._talker.say(Trigger.APOLOGY, self._context.config.apology, failure)
         else:
             self._next()
@@ -300,9 +299,10 @@ class Conversation:
 
     @property
     def _is_quiet(self) -> bool:
-        """Nobody speaks, and somebody would hear the agent."""
+        """Nobody speaks, and somebody who may be spoken to would hear the agent."""
         return (
             self._phase is Phase.OPEN
+            and self._screening is None
             and self._context.is_connected
             and not self._talker.is_busy
             and not self._listener.is_user_speaking

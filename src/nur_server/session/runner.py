@@ -454,8 +454,8 @@ class Session:
             case SendDigits(digits):
                 if self._leg is not None:
                     self._leg.send_digits(digits)
-            case TransferCall():
-                self._spawn(self._transfer(action), action.call_id)
+            case TransferCall(call_id):
+                self._live.tools[call_id] = self._spawn(self._transfer(action), call_id)
             case HangUp(reason):
                 self._finish(reason)
             case _:
@@ -663,6 +663,8 @@ class Session:
             error = f"the carrier did not answer within {TRANSFER_SECONDS:g} s"
         except NurError as failure:
             error = failure.message
+        finally:
+            self._live.tools.pop(action.call_id, None)
         self._feed(lambda at: TransferFinished(at, action.call_id, error))
 
     # Tools

@@ -27,6 +27,7 @@ from nur_server.testing.invariants import Evidence
 from nur_server.testing.listening import Trouble, VoiceRecogniser, VoiceTurnModel
 from nur_server.testing.memory import Memory
 from nur_server.testing.opening import conversation
+from nur_server.testing.phone import Handset, Phone
 from nur_server.testing.rehearsal import Rehearsal
 from nur_server.testing.simulated import SimulatedCaller
 from nur_server.testing.tools import ToolFailed
@@ -39,8 +40,10 @@ __all__ = [
     "Ear",
     "Evidence",
     "Fail",
+    "Handset",
     "Hang",
     "Memory",
+    "Phone",
     "Rehearsal",
     "Reply",
     "Say",

@@ -64,6 +64,7 @@ async def conversation(
             resume_seconds=world.resume_seconds,
         )
         setup = _setup(agent, opening, world, voice, llm, turn_model)
+        _check_names(bench, setup)
         if replies is not None:
             setup = _asking_once(setup)
         call = Rehearsal(live, setup, voice, world, bench)
@@ -81,6 +82,15 @@ def _model(replies: Sequence[Reply] | None, model: Model | None) -> LanguageMode
     if model is None:
         return ScriptedLanguageModel(replies or ())
     return ScriptedLanguageModel(model) if callable(model) else model
+
+
+def _check_names(bench: Bench, setup: SessionSetup) -> None:
+    """A function for a tool the agent does not have is a slip of the pen."""
+    own = {tool.name for tool in setup.conversation.tools}
+    strange = sorted(bench.tools.keys() - own)
+    if strange:
+        known = ", ".join(sorted(own)) or "none"
+        raise TypeError(f"expected functions for the agent's tools ({known}), got {strange}")
 
 
 def _setup(

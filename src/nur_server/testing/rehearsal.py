@@ -1,15 +1,16 @@
 """One conversation with an agent, played and watched by a test."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
-from nur_server.conversation.config import ToolRunner
+from nur_server.conversation.config import ConversationConfig, ToolRunner
 from nur_server.conversation.events import EndedReason, Role
 from nur_server.conversation.notices import (
     Notice,
     ReplyDone,
+    ReplyError,
     ReplyStarted,
     ReplyStatus,
     ToolCallRequested,
@@ -33,6 +34,7 @@ from nur_server.testing import invariants, transcript
 from nur_server.testing.caller import Caller
 from nur_server.testing.ear import Ear
 from nur_server.testing.invariants import Evidence
+from nur_server.testing.phone import Handset
 from nur_server.testing.tools import Bench
 from nur_server.testing.voice import Voice
 from nur_server.testing.world import World
@@ -42,6 +44,9 @@ PATIENCE_SECONDS = 60.0
 """Longest wait for the agent, in the conversation's own time."""
 TEARDOWN_SECONDS = 2.0
 """Nothing of a session is left so long after its end."""
+
+MARKS = ".,;:!?… "
+"""At the end of a turn they are the recogniser's guess."""
 
 TASK_NAME = "rehearsal"
 """Of the tasks on the caller's side."""
@@ -62,7 +67,10 @@ class Rehearsal:
         self.memory = world.memory
         self.bench = bench
         self.voice = voice
-        self.ear = Ear()
+        phone, rate = world.phone, world.output_rate
+        self.handset = Handset(phone=phone, output_rate=rate) if phone is not None else None
+        """Where the caller is on a phone: the keys the agent pressed, where it transferred to."""
+        self.ear = self.handset or Ear()
         self.ears = [self.ear]
         """One for each connection the caller has had."""
         self.caller = Caller(self.session.hear, world.frame_seconds)
@@ -144,14 +152,15 @@ class Rehearsal:
         self.session.detach(self.ear)
 
     def comes_back(self) -> None:
-        """The client connects again."""
+        """The client connects again. A phone call that is gone does not."""
         self.ear = Ear()
         self.ears.append(self.ear)
         self.session.attach(self.ear)
 
     def reconfigures(self, **changes: Any) -> None:
-        """`session.update`: fields of `ConversationConfig` change."""
-        conversation = replace(self.session.setup.conversation, **changes)
+        """`session.update`: fields of `ConversationConfig`, `TurnDetection` or `SilencePolicy`
+        change."""
+        conversation = _changed(self.session.setup.conversation, changes)
         self.session.reconfigure(replace(self.session.setup, conversation=conversation))
 
     def adds_message(self, role: Role | str, content: str) -> None:
@@ -254,58 +263,70 @@ class Rehearsal:
 
     def assert_spoke(self, text: str) -> None:
         """The agent was heard to say `text`; case and white space do not matter."""
+        __tracebackhide__ = True
         said = _flat(" ".join(self.agent_said))
         self._claim(_flat(text) in said, f"the agent to have said {text!r}")
 
     def assert_not_spoke(self, text: str) -> None:
+        __tracebackhide__ = True
         said = _flat(" ".join(self.agent_said))
         self._claim(_flat(text) not in said, f"the agent not to have said {text!r}")
 
     def assert_understood(self, text: str) -> None:
-        """A turn of the caller's was understood as `text`."""
-        self._claim(text in self.user_said, f"the caller to have been understood: {text!r}")
+        """A turn of the caller's was understood as `text`; case, white space and the mark at the
+        end do not matter."""
+        __tracebackhide__ = True
+        understood = [_flat(said).rstrip(MARKS) for said in self.user_said]
+        holds = _flat(text).rstrip(MARKS) in understood
+        self._claim(holds, f"the caller to have been understood: {text!r}")
 
     def assert_tool_called(self, name: str, times: int | None = None, **arguments: Any) -> None:
         """The tool ran with these arguments among its own; `times` None is at least once."""
+        __tracebackhide__ = True
         matching = [
             run
             for run in self.bench.runs
             if run.name == name and arguments.items() <= run.arguments.items()
         ]
-        given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         wanted = "at least once" if times is None else f"{times} times"
-        ran = ", ".join(f"{run.name}({run.arguments})" for run in self.bench.runs) or "none"
         holds = bool(matching) if times is None else len(matching) == times
-        self._claim(holds, f"{name}({given}) to have run {wanted}; what ran: {ran}")
+        call = _call(name, arguments)
+        self._claim(holds, f"{call} to have run {wanted}; what ran: {self._ran}")
 
     def assert_no_tool_called(self) -> None:
-        self._claim(not self.bench.runs, "no tool to have run")
+        __tracebackhide__ = True
+        self._claim(not self.bench.runs, f"no tool to have run; what ran: {self._ran}")
 
     def assert_interrupted(self, reason: str | None = None) -> Turn:
         """The agent was interrupted (for `reason`). Returns the turn that was cut off last."""
+        __tracebackhide__ = True
         cut = [turn for turn in self.turns if self._was_interrupted(turn)]
         fitting = [turn for turn in cut if reason in (None, turn.end_reason)]
         self._claim(bool(fitting), f"the agent to be interrupted ({reason or 'for any reason'})")
         return fitting[-1]
 
     def assert_not_interrupted(self) -> None:
+        __tracebackhide__ = True
         cut = [turn for turn in self.turns if self._was_interrupted(turn)]
         self._claim(not cut, "the agent not to be interrupted")
 
     def assert_heard_is_stored(self) -> None:
         """The caller's ear, the client's events, the transcript and the model agree on what the
         agent said."""
+        __tracebackhide__ = True
         self._claim_all(invariants.heard_is_stored(self.evidence))
 
     def assert_invariants(self) -> None:
         """Everything a conversation always keeps; best asked after its end."""
+        __tracebackhide__ = True
         self._claim_all(invariants.broken(self.evidence))
 
     def assert_ended(self, reason: EndedReason | str) -> None:
+        __tracebackhide__ = True
         summary = self.memory.summary
-        self._claim(
-            summary is not None and summary.reason == reason, f"the session to have ended: {reason}"
-        )
+        got = "it goes on" if summary is None else f"it ended: {summary.reason}"
+        holds = summary is not None and summary.reason == reason
+        self._claim(holds, f"the session to have ended: {reason}; {got}")
 
     # Inside
 
@@ -353,6 +374,7 @@ class Rehearsal:
         return turn.item_id in items
 
     async def _until(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+        __tracebackhide__ = True
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         while not condition():
@@ -368,15 +390,22 @@ class Rehearsal:
             raise self.bench.mistakes[0]
 
     def _claim(self, holds: bool, what: str) -> None:
+        __tracebackhide__ = True
         if not holds:
             raise AssertionError(self._failure(what))
 
     def _claim_all(self, broken: Sequence[str]) -> None:
+        __tracebackhide__ = True
         if broken:
             raise AssertionError(self._failure("; ".join(broken)))
 
     def _failure(self, what: str) -> str:
-        return f"expected {what}\n\n{self.transcript()}"
+        errors = [f"{error.code}: {error.message}" for error in self.notices_of(ReplyError)]
+        return "\n".join([f"expected {what}", "", self.transcript(), *errors])
+
+    @property
+    def _ran(self) -> str:
+        return ", ".join(_call(run.name, run.arguments) for run in self.bench.runs) or "none"
 
     # The client's side of tools
 
@@ -402,7 +431,10 @@ class Rehearsal:
         self._start(self.caller.run())
         self._start(self._answer_tools())
         await asyncio.sleep(answers_after_seconds)
-        self.session.attach(self.ear)
+        if self.handset is not None:
+            self.session.connect(self.handset)
+        else:
+            self.session.attach(self.ear)
 
     async def close(self) -> None:
         tasks = list(self._tasks)
@@ -411,6 +443,26 @@ class Rehearsal:
         await self.live.close()
         if tasks:
             await asyncio.wait(tasks, timeout=TEARDOWN_SECONDS)
+
+
+def _changed(config: ConversationConfig, changes: dict[str, Any]) -> ConversationConfig:
+    """`config` with fields changed, wherever in it they are."""
+    known: set[str] = {field.name for field in fields(config)}
+    for part in ("turn_detection", "silence"):
+        value = changes.get(part, getattr(config, part))
+        names = {field.name for field in fields(value)}
+        inner = {name: changes[name] for name in names & changes.keys()}
+        changes = {name: changes[name] for name in changes.keys() - names}
+        changes[part] = replace(value, **inner)
+        known |= names
+    unknown = sorted(changes.keys() - known)
+    if unknown:
+        raise TypeError(f"expected some of {', '.join(sorted(known))}; got {', '.join(unknown)}")
+    return replace(config, **changes)
+
+
+def _call(name: str, arguments: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
 
 def _flat(text: str) -> str:

@@ -8,6 +8,7 @@ from nur_server.providers.scripted import ScriptedTextToSpeech
 from nur_server.testing.caller import FRAME_SECONDS
 from nur_server.testing.listening import VoiceRecogniser, VoiceTurnModel
 from nur_server.testing.memory import Memory
+from nur_server.testing.phone import Phone
 from nur_server.testing.voice import Voice
 
 
@@ -24,5 +25,7 @@ class World:
     output_rate: int = 24_000
     frame_seconds: float = FRAME_SECONDS
     """Of the caller's audio."""
+    phone: Phone | None = None
+    """None: the caller is connected over a socket, and has no keypad."""
     answers_after_seconds: float = 0.0
     """How long it rings before the far end answers; its audio is there from the start."""

@@ -1,0 +1,40 @@
+"""The far end of a phone call in a test."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from nur_server.errors import ProviderRejected
+from nur_server.ports import LegListener
+from nur_server.testing.ear import Ear
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """The caller is on a phone: the agent can press keys, and transfer the call."""
+
+    transfer_seconds: float = 0.5
+    """How long the carrier takes for a transfer."""
+    refuses_transfers: bool = False
+
+
+@dataclass
+class Handset(Ear):
+    """An ear with a keypad: the media of one call."""
+
+    phone: Phone = field(default_factory=Phone)
+    output_rate: int = 8_000
+    keys: str = ""
+    """What the agent has pressed."""
+    transferred_to: str | None = None
+
+    def connect(self, listener: LegListener) -> None:
+        """The caller's own audio and keys are given to the session directly."""
+
+    def send_digits(self, digits: str) -> None:
+        self.keys += digits
+
+    async def transfer(self, to_number: str) -> None:
+        await asyncio.sleep(self.phone.transfer_seconds)
+        if self.phone.refuses_transfers:
+            raise ProviderRejected("The carrier refused the transfer.", provider="phone")
+        self.transferred_to = to_number
