@@ -22,4 +22,4 @@ def test_every_claim_and_step_named_exists() -> None:
     known = {*dir(testing.Rehearsal), *testing.__all__, "says"}
     assert {name for name in named if name.startswith("assert_")} <= known
     for name in re.findall(r"`(?:await )?call\.([a-z_]+)", PAGE):
-        assert hasattr(testing.Rehearsal, name) or name == "ear", name
+        assert hasattr(testing.Rehearsal, name) or name in ("ear", "handset"), name
