@@ -25,6 +25,7 @@ from nur_server.api.routes import (
     agents,
     calls,
     carriers,
+    docs,
     health,
     keys,
     metrics,
@@ -176,12 +177,14 @@ def create_app(
         version=version("nur"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
         middleware=_middleware(settings, clock, counted),
     )
     errors.install(app)
+    app.include_router(docs.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(voice.router)
