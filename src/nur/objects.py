@@ -310,6 +310,8 @@ class PhoneCall(NurObject):
     """When it was answered: seconds since the epoch."""
     ended_at: int | None = None
     """Seconds since the epoch."""
+    answered_by: str | None = None
+    """`human`, `voicemail`, `ivr`, `mailbox_full` or `uncertain`, where the agent found out."""
     duration: int = 0
     """Seconds from the answer to the end, or to now."""
     duration_seconds: float = 0.0

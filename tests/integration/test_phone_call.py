@@ -94,4 +94,5 @@ async def test_a_message_left_on_a_voicemail(embedded: Embedded) -> None:
             voicemail={"on_machine": "leave_message", "message": message},
         )
         assert (call.status, call.ended_reason) == ("completed", "voicemail")
+        assert call.answered_by == "voicemail"
         assert [turn.text for turn in turns if turn.speaker == "agent"] == [message]

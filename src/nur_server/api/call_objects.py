@@ -55,6 +55,10 @@ class CallObject(Shown):
     scheduled_at: str | None
     started_at: int | None = Field(description="When it was answered: seconds since the epoch.")
     ended_at: int | None = Field(description="Seconds since the epoch.")
+    answered_by: str | None = Field(
+        description="`human`, `voicemail`, `ivr`, `mailbox_full` or `uncertain`, where the agent "
+        "has `voicemail` and the call is over."
+    )
     duration: int = Field(description="Seconds from the answer to the end, or to now.")
     duration_seconds: float
     max_duration: int
@@ -95,6 +99,7 @@ def call_object(call: CallRecord, clock: Clock, heard: Playable | None = None) -
         scheduled_at=_moment(call.scheduled_at),
         started_at=_epoch(call.answered_at),
         ended_at=_epoch(call.ended_at),
+        answered_by=call.answered_by,
         duration=round(seconds),
         duration_seconds=round(seconds, 3),
         max_duration=call.max_duration_seconds,

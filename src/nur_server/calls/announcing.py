@@ -63,6 +63,7 @@ def call_facts(call: CallRecord, clock: Clock) -> dict[str, Any]:
         "duration": round(duration) if call.is_over else None,
         "duration_seconds": round(duration, 3) if call.is_over else None,
         "transcript_id": call.session_id,
+        "answered_by": call.answered_by,
         "ended_reason": call.ended_reason.value if call.ended_reason else None,
         "error": call.error_message,
         "error_code": call.error_code,

@@ -189,6 +189,7 @@ class Following:
             ending.status,
             ending.sources,
             ending.reason,
+            answered_by=self.line.answered_by,
             error_code=ending.error_code,
             error_message=ending.error_message,
         )

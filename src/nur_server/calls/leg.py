@@ -6,7 +6,7 @@ from nur_server.calls.line import CallLine
 from nur_server.clock import Clock
 from nur_server.conversation.config import ToolRunner
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import Notice, ToolCallRequested
+from nur_server.conversation.notices import CallAnswered, Notice, ToolCallRequested
 from nur_server.ports import CallLeg, HangupCause, LegListener, Samples
 
 NOBODY = "Nobody is connected who could run this tool. Go on without it."
@@ -20,8 +20,9 @@ AnswerTool = Callable[[str, str, bool], object]
 class WatchedLeg:
     """A `ports.CallLeg` around the carrier's.
 
-    It notes when audio last came, tells the line of a hang-up, refuses transfers that are not
-    allowed, and answers tool calls meant for a client: a phone call has none.
+    It notes when audio last came, tells the line of a hang-up and of who has answered, refuses
+    transfers that are not allowed, and answers tool calls meant for a client: a phone call has
+    none.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class WatchedLeg:
         match notice:
             case ToolCallRequested(call_id=call_id, runner=ToolRunner.CLIENT):
                 self._answer_tool(call_id, NOBODY, True)
+            case CallAnswered(answerer=answerer):
+                self._line.answered_by = answerer
             case _:
                 self._leg.notify(notice)
 

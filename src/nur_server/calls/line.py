@@ -25,6 +25,8 @@ class CallLine:
         self.end: LineEnd | None = None
         self.wanted_end: EndedReason | None = None
         """Somebody on our side wants the call to end."""
+        self.answered_by: str | None = None
+        """Who was found to have answered. None: nobody has looked, or it is not known yet."""
         self._changed = asyncio.Event()
 
     # The carrier's side

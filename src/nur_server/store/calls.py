@@ -103,6 +103,8 @@ class CallRecord(CallFields):
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     ended_reason: EndedReason | None = None
+    answered_by: str | None = None
+    """Who the agent found to have answered. None: it was not asked to find out, or had no time."""
     error_code: str | None = None
     error_message: str | None = None
 
@@ -369,6 +371,7 @@ class Calls:
         sources: Collection[CallStatus],
         reason: EndedReason,
         *,
+        answered_by: str | None = None,
         error_code: str | None = None,
         error_message: str | None = None,
     ) -> CallRecord | None:
@@ -378,6 +381,7 @@ class Calls:
             "status": to.value,
             "ended_at": now,
             "ended_reason": reason.value,
+            "answered_by": answered_by,
             "error_code": error_code,
             "error_message": error_message,
         }
@@ -611,6 +615,7 @@ def _record(row: CallRow) -> CallRecord:
         answered_at=row.answered_at,
         ended_at=row.ended_at,
         ended_reason=None if row.ended_reason is None else EndedReason(row.ended_reason),
+        answered_by=row.answered_by,
         error_code=row.error_code,
         error_message=row.error_message,
     )

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that leads to these tables."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -329,6 +329,7 @@ class CallRow(Table):
     ended_at: Mapped[datetime | None]
     ended_reason: Mapped[str | None]
     error_code: Mapped[str | None]
+    answered_by: Mapped[str | None]
     error_message: Mapped[str | None]
     started_minutes: Mapped[int]
     """Minutes begun between answer and end: what carriers charge for."""

@@ -91,6 +91,16 @@ async def test_a_failed_call_says_why(start: Start) -> None:
         assert call["transcript_id"] is None
 
 
+async def test_who_has_answered_is_on_record(start: Start) -> None:
+    script = (Answer(), Pause(0.2), voice(), HearOut(0.2), HangUp())
+    async with start(telephony=telephony(script)) as server:
+        agent = await server.make_agent(first_message="Hello!", voicemail={})
+        path = f"/v1/agents/{agent['id']}/calls"
+        made = await server.call("POST", path, 201, json={"phone_number": TO})
+        assert made["answered_by"] is None
+        assert (await over(server, made["id"]))["answered_by"] == "human"
+
+
 async def test_defaults(start: Start) -> None:
     async with start(telephony=telephony()) as server:
         agent = await server.make_agent()
