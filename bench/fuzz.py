@@ -56,6 +56,7 @@ from nur_server.ports import (
     SpeakRequest,
     SpeechChunk,
     TextDelta,
+    ToolCallDelta,
 )
 from nur_server.providers.scripted import (
     Call,
@@ -102,6 +103,10 @@ USER_WORDS = (
     "Mm-hmm.", "Stop.", "Stop that please.", "What about the other one?", "um", "Yes.", "uh huh",
     "My number is four two", "seven seven one.", "Could you tell me more about all of this please?",
     "No, wait.", "I would like to order the", "Where is my order?", "okay", "Thanks, goodbye.",
+)  # fmt: skip
+INTERRUPTIONS = (
+    "Stop.", "No, wait.", "Hold on, that is not what I want.", "Wait, what about the other one?",
+    "Excuse me, I have a question about that.",
 )  # fmt: skip
 AGENT_WORDS = (
     "Sure.",
@@ -240,11 +245,12 @@ async def _play(seed: int, outcome: Outcome) -> None:
     chance = random.Random(seed)
     plan = Plan(chance)
     config = plan.config()
-    llm = ChaoticModel(chance, config.tools)
+    llm = ChaoticModel(chance, config.tools, plan.moment)
     world = plan.world()
     async with conversation(
         config, model=llm, tools=plan.tools(), world=world, virtual=True
     ) as call:
+        plan.moment.call = call
         if call.ear.arrivals[:1] and world.answers_after_seconds:
             first = call.ear.arrivals[0].at
             if first < world.answers_after_seconds:
@@ -338,6 +344,7 @@ class Plan:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._is_call = chance.random() < 0.35
+        self.moment = Moment()
 
     def config(self) -> ConversationConfig:
         pick = self._chance.choice
@@ -351,8 +358,8 @@ class Plan:
             turn_detection=detection(self._chance),
             interruption_threshold=pick([0.0, 0.5, 0.5, 0.5, 1.0]),
             context_window=pick([1, 3, 10]),
-            max_turns=pick([None, None, 1, 3]),
-            max_duration_seconds=pick([None, None, None, 4.0, 12.0]),
+            max_turns=pick([None, None, None, None, 1, 3]),
+            max_duration_seconds=pick([None] * 8 + [4.0, 12.0]),
             goodbye=pick(["I have to go. Goodbye.", ""]),
             tool_filler=pick([None, "One moment, please."]),
             tool_filler_seconds=pick([0.5, 3.0]),
@@ -387,12 +394,40 @@ class Plan:
         chance = self._chance
 
         async def answer(**_: Any) -> Any:
-            await asyncio.sleep(chance.choice([0.0, 0.05, 0.3, 1.0, 3.98, 4.0, 4.02, 8.0, 500.0]))
+            if chance.random() < 0.3:
+                await self.moment.passes(chance)
+            else:
+                seconds = chance.choice([0.0, 0.05, 0.3, 1.0, 2.5, 3.98, 4.0, 4.02, 8.0, 500.0])
+                await asyncio.sleep(seconds)
             if chance.random() < 0.2:
                 raise ToolFailed("It did not work.")
             return chance.choice(["done", {"status": "sent"}, "half \ud83d", "x" * 20_000])
 
         return {tool.name: answer for tool in TOOLS}
+
+
+class Moment:
+    """When an interruption is decided: what happens then happens at the same time as it."""
+
+    def __init__(self) -> None:
+        self.call: Rehearsal | None = None
+
+    async def passes(self, chance: random.Random) -> None:
+        """Return when the agent has just yielded, or is about to; after a few seconds anyhow."""
+        is_early = chance.random() < 0.5
+        before = self._signs(is_early)
+        for _ in range(175):
+            await asyncio.sleep(0.02)
+            if self._signs(is_early) != before:
+                break
+        await asyncio.sleep(chance.choice([0.3, 0.4, 0.5]) if is_early else 0.0)
+
+    def _signs(self, is_early: bool) -> int:
+        if self.call is None:
+            return 0
+        if is_early:
+            return int(self.call.caller.is_speaking)
+        return len(self.call.notices_of(UserSpeechStarted))
 
 
 def detection(chance: random.Random) -> TurnDetection:
@@ -431,7 +466,7 @@ class Script:
             words = self._chance.choice(FIRST_WORDS)
             if words is not None:
                 await self._call.says(words, after=0.3)
-        for _ in range(self._chance.randint(2, 12)):
+        for _ in range(self._chance.randint(3, 14)):
             if self._call.session.is_over:
                 return
             await self._step()
@@ -439,7 +474,8 @@ class Script:
 
     async def _step(self) -> None:
         steps = (
-            (self._says, 8), (self._awaits, 6), (self._waits, 3), (self._noise, 1),
+            (self._says, 6), (self._awaits, 5), (self._interrupts, 5), (self._waits, 2),
+            (self._noise, 1),
             (self._mutes, 1), (self._drops, 1), (self._comes_back, 2), (self._reconfigures, 1),
             (self._adds, 1), (self._requests, 1), (self._cancels, 1), (self._answers, 1),
             (self._ends, 0.3), (self._presses, 2 if self._call.handset else 0.2),
@@ -478,6 +514,20 @@ class Script:
         if self._chance.random() < 0.6:
             await self._says()
 
+    async def _interrupts(self) -> None:
+        """Speak up while the agent does, should it say something soon."""
+        end = asyncio.get_running_loop().time() + 4
+        while not self._call.ear.is_hearing:
+            if asyncio.get_running_loop().time() > end or self._call.session.is_over:
+                return
+            await asyncio.sleep(0.02)
+        text = self._chance.choice(INTERRUPTIONS)
+        self.log[-1] += f" {text!r}"
+        await self._call.waits(self._chance.choice([0.0, 0.1, 0.3, 0.6, 1.0, 2.0]))
+        self._call.begins(text)
+        if self._chance.random() < 0.5:
+            await self._call.caller.finished()
+
     async def _waits(self) -> None:
         await self._call.waits(self._chance.choice([0.5, 3.0, 9.0]))
 
@@ -507,8 +557,8 @@ class Script:
             "interruption_threshold": chance.choice([0.0, 0.5, 1.0]),
             "turn_detection": detection(chance),
             "tools": chance.choice([self._call.setup.conversation.tools, TOOLS[:1], ()]),
-            "max_turns": chance.choice([None, 1, 2]),
-            "max_duration_seconds": chance.choice([None, 5.0]),
+            "max_turns": chance.choice([None, None, None, 2]),
+            "max_duration_seconds": chance.choice([None, None, None, 20.0]),
             "speaks": self._call.session.setup.conversation.speaks,
         }
         names = chance.sample(sorted(changes), 2)
@@ -577,9 +627,10 @@ class Script:
 class ChaoticModel(ScriptedLanguageModel):
     """Answers, calls tools, stops, dies, hangs and babbles."""
 
-    def __init__(self, chance: random.Random, tools: Sequence[ToolSpec]) -> None:
+    def __init__(self, chance: random.Random, tools: Sequence[ToolSpec], moment: Moment) -> None:
         super().__init__(self._answer)
         self._chance = chance
+        self._moment = moment
         self._tools = [tool.name for tool in tools]
 
     def _answer(self, request: ReplyRequest) -> Reply:
@@ -588,10 +639,12 @@ class ChaoticModel(ScriptedLanguageModel):
     def _a_step(self) -> Step:
         chance = self._chance
         luck = chance.random()
-        if luck < 0.55:
+        if luck < 0.5:
             return Say(chance.choice(AGENT_WORDS))
-        if luck < 0.75:
-            name = chance.choice([*self._tools, "unknown"])
+        if luck < 0.78:
+            name = chance.choice([*self._tools * 2, "unknown"])
+            if name == PhoneTool.END_CALL and chance.random() < 0.7:
+                name = PhoneTool.TRANSFER_CALL.value
             usual = (PHONE_ARGUMENTS.get(name),) if name in PHONE_ARGUMENTS else ARGUMENTS[:2]
             arguments = chance.choice(usual * (8 // len(usual)) + ARGUMENTS)
             return Call(name, arguments, chance.choice([None, None, "same_id", "bad id!"]))
@@ -615,6 +668,8 @@ class ChaoticModel(ScriptedLanguageModel):
                 return
             if isinstance(part, ReplyEnd) and luck < 0.06:
                 raise ValueError("garbage")
+            if isinstance(part, ToolCallDelta) and luck < 0.2:
+                await self._moment.passes(self._chance)
             yield part
             await asyncio.sleep(0.002)
             if isinstance(part, TextDelta) and luck > 0.99:
