@@ -12,6 +12,7 @@ from nur_server.conversation.config import TurnDetection
 from nur_server.conversation.words import (
     Expected,
     ends_unfinished,
+    is_closing,
     is_short_answer,
     is_vocal_tic,
     normalise,
@@ -22,7 +23,9 @@ ANSWER_MS = 240
 COMPLETE_MS = 288
 """When turn model and words agree that the turn is over."""
 LIKELY_MS = 384
-"""When the words do, and the turn model is rather for it than against it."""
+"""When the words do, and the turn model is rather for it than against it; and after a farewell."""
+QUESTION_MS = 480
+"""After a question that was well understood, whatever the turn model says of its melody."""
 UNSURE_MS = 960
 """When one of words and turn model is in doubt, or not known yet."""
 MID_THOUGHT_MS = 1600
@@ -146,6 +149,8 @@ def _judge(evidence: TurnEvidence) -> TurnVerdict:
         return _judge_dictation(text, evidence, evidence.expects.value)
     if evidence.expects not in (Expected.OPEN, Expected.NONE) and is_short_answer(text):
         return TurnVerdict(ANSWER_MS, "complete_answer", True)
+    if evidence.language.startswith("en") and is_closing(text):
+        return TurnVerdict(LIKELY_MS, "closing", True)
     unfinished = _unfinished(text, evidence)
     if unfinished in ("number", "spelling"):
         return _judge_dictation(text, evidence, unfinished)
@@ -234,6 +239,8 @@ def _judge_model(text: str, evidence: TurnEvidence) -> TurnVerdict:
         return TurnVerdict(COMPLETE_MS, "turn_complete", True)
     if probability >= LIKELY:
         return TurnVerdict(UNSURE_MS if is_doubtful else LIKELY_MS, "turn_likely", True)
+    if text.endswith("?") and not is_doubtful:
+        return TurnVerdict(QUESTION_MS, "question", True)
     if is_short_answer(text) or text.endswith("?"):
         return TurnVerdict(UNSURE_MS, "short_turn", True)
     return TurnVerdict(MID_THOUGHT_MS, "turn_unlikely", False)

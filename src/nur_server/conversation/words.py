@@ -359,6 +359,13 @@ _CONTRACTIONS = {
     "i am": "im",
 }
 _UNCONTRACTED = re.compile(rf"\b(?:{'|'.join(_CONTRACTIONS)})\b")
+_CLOSING = re.compile(
+    r"(?:^|.* )(?:thank you(?: (?:so|very) much)?|thanks(?: a lot| so much)?|good ?bye|bye(?: bye)?"
+    r"|have a (?:nice|good|great|lovely) (?:day|one|evening|night|weekend|time)|take care"
+    r"|(?:see|talk to) you (?:then|soon|later|tomorrow)"
+    r"|(?:thats|that is|that was|that will be) (?:it|all)(?: (?:i|we) (?:need|needed|wanted|have)"
+    r"(?: to (?:know|ask))?)?(?: for (?:now|today))?)"
+)
 _QUESTION_WORDS = _words("what why who whom when where how which huh pardon sorry whose")
 _NOT_ANSWERS = _words("well oh so actually hello hey hi but and then wait stop listen")
 
@@ -380,6 +387,11 @@ def is_short_answer(text: str) -> bool:
     if len(words) <= 5 and all(_is_number(word) for word in words):
         return True
     return len(words) <= 2 and words[-1] not in _NOT_ANSWERS
+
+
+def is_closing(text: str) -> bool:
+    """Whether it ends as an English conversation does: thanks, a farewell, "that is all"."""
+    return _CLOSING.fullmatch(normalise(text)) is not None
 
 
 def _is_number(word: str) -> bool:
