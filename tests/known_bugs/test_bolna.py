@@ -89,6 +89,23 @@ async def test_a_barge_in_during_a_tool_runs_it_once(after: float) -> None:
         assert [c.result for c in call.tool_calls if c.name == "book"] == ["ok"]
 
 
+async def test_a_model_that_calls_again_during_a_barge_in_runs_nothing_twice() -> None:
+    """#819, #827: a barge-in during a tool runs it twice."""
+
+    async def book(guests: int) -> str:
+        await asyncio.sleep(6)
+        return "ok"
+
+    calls = [Call("book", {"guests": 2})]
+    replies = [calls, calls, "I am still at it.", "It is booked."]
+    async with conversation(SHOP, replies=replies, tools={"book": book}) as call:
+        await call.says("Book a table for two.")
+        await call.says("Please be quick about it.", after=1)
+        await call.agent_done()
+        call.assert_tool_called("book", guests=2, times=1)
+        call.assert_spoke("It is booked.")
+
+
 @pytest.mark.parametrize(
     "internal",
     [

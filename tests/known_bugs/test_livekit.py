@@ -13,6 +13,7 @@ from nur_server.ports import Samples, SpeakRequest
 from nur_server.testing import (
     Call,
     Hang,
+    Phone,
     Say,
     ScriptedTextToSpeech,
     Trouble,
@@ -22,6 +23,8 @@ from nur_server.testing import (
     conversation,
 )
 from tests.known_bugs.agent import LONG, SHOP
+
+SALES = "+15550100"
 
 
 async def test_nothing_of_a_call_outlives_it() -> None:
@@ -161,6 +164,25 @@ async def test_nothing_is_spoken_or_judged_before_the_far_end_answers() -> None:
         heard_seconds = sum(played.length for played in call.ear.audio) / 24_000
         assert heard_seconds == pytest.approx(0.06 * len("Hello, this is the shop."), abs=0.05)
         assert call.agent_said == ["Hello, this is the shop."]
+
+
+async def test_a_transfer_waits_for_its_announcement_and_takes_the_agent_out() -> None:
+    """lk#6357, lk#5716, agents-js#2300: the hand-over is cut, the agent stays in."""
+    agent = {**SHOP, "tools": [{"type": "transfer_call"}, {"type": "send_dtmf"}]}
+    announced = "One moment please, I am connecting you with a colleague."
+    calls = [Call("send_dtmf", {"digits": "1"}), Call("transfer_call", {"to_number": SALES})]
+    world = World(phone=Phone())
+    async with conversation(agent, replies=[[Say(announced), *calls], LONG], world=world) as call:
+        await call.says("Let me speak to sales please.")
+        await call.ended()
+        call.assert_spoke(announced)
+        call.assert_ended("transferred")
+        assert call.handset is not None
+        assert (call.handset.keys, call.handset.transferred_to) == ("1", SALES)
+        await call.says("Hello, who is there?")
+        await call.waits(5)
+        assert len(call.prompts) == 1
+        assert call.agent_said == [announced]
 
 
 class SlowTurnModel:
