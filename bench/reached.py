@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from nur_server.conversation.actions import (
     Action,
+    CallTool,
     CommitTurn,
     Flush,
     Generate,
@@ -130,6 +131,8 @@ class Watch:
         """What must not happen, and did."""
         self._now = 0.0
         self._running: dict[str, ToolRecord] = {}
+        self._due: dict[str, float] = {}
+        """When a running tool has to have its result."""
         self._tool_started = self._tool_ended = self._interrupted = -1.0
         self._reply: str | None = None
         self._reply_started = 0.0
@@ -143,6 +146,7 @@ class Watch:
     def see(self, steps: Iterable[Step]) -> None:
         for step in steps:
             self._now = step.event.at
+            self._look_at_the_clock()
             self._take(step.event)
             for action in step.actions:
                 self._do(action)
@@ -194,6 +198,12 @@ class Watch:
             case _:
                 pass
 
+    def _look_at_the_clock(self) -> None:
+        for call_id, due in list(self._due.items()):
+            if self._now > due + NEAR_SECONDS and call_id in self._running:
+                self.broken.append(f"a result of {call_id} by its time-out at {due:.3f} s")
+                del self._due[call_id]
+
     def _hear(self, response_id: str) -> None:
         if response_id != self._reply or self._is_heard:
             return
@@ -219,6 +229,8 @@ class Watch:
                 self._record(record)
             case CommitTurn(turn):
                 self._commit(turn)
+            case CallTool(call_id, _, tool):
+                self._due[call_id] = self._now + tool.timeout_seconds
             case SendDigits():
                 self._reach("keys sent")
             case TransferCall():
