@@ -345,6 +345,17 @@ class Confused(Unreachable):
         self.hung_up.append(carrier_call_id)
 
 
+class Swift(Confused):
+    """A carrier whose callee has been rung, and was busy, before the order is answered."""
+
+    name = "swift"
+
+    async def dial(self, request: DialRequest, line: Line) -> str:
+        line.ringing()
+        line.ended(HangupCause.BUSY, "486")
+        return "c-1"
+
+
 TRUSTED = CallPolicy(trusted_caller_ids=frozenset({"+14155559999"}))
 REAL = "+14155552671"
 
@@ -375,6 +386,12 @@ async def test_reports_in_any_order(tmp_path: Path) -> None:
         assert (call.error_message, call.carrier_call_id) == ("486", "c-1")
         assert here.statuses(call.id) == ["initiating", "failed"]
         assert carrier.hung_up == [], "the carrier has ended it already"
+
+
+async def test_reports_that_come_before_the_order_is_answered(tmp_path: Path) -> None:
+    async with exchange(tmp_path, engine=Swift(), policy=TRUSTED) as here:
+        call = await here.over((await here.dial(to_number=REAL)).id)
+        assert here.statuses(call.id) == ["initiating", "ringing", "failed"]
 
 
 async def test_calls_left_by_a_server_that_died(tmp_path: Path) -> None:

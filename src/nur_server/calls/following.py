@@ -118,14 +118,14 @@ class Following:
 
     async def _look(self) -> CallLeg | Ending | None:
         line = self.line
+        if line.has_rung and self._status is CallStatus.INITIATING:
+            await self._stored(lambda: self._move(CallStatus.RINGING))
         if line.leg is not None:
             return line.leg
         if line.end is not None:
             return states.unanswered(line.end.cause, line.end.detail)
         if line.wanted_end is not None:
             return states.given_up(line.wanted_end)
-        if line.has_rung and self._status is CallStatus.INITIATING:
-            await self._stored(lambda: self._move(CallStatus.RINGING))
         return None
 
     async def _move(self, to: CallStatus) -> bool:

@@ -20,6 +20,7 @@ class CallLine:
 
     def __init__(self) -> None:
         self.has_rung = False
+        """Before it was answered, or ended."""
         self.leg: CallLeg | None = None
         """The first media that came."""
         self.end: LineEnd | None = None
@@ -32,8 +33,9 @@ class CallLine:
     # The carrier's side
 
     def ringing(self) -> None:
-        self.has_rung = True
-        self._changed.set()
+        if self.leg is None and self.end is None:
+            self.has_rung = True
+            self._changed.set()
 
     def answered(self, leg: CallLeg) -> None:
         if self.leg is None and self.end is None:

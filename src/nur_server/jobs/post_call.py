@@ -43,8 +43,8 @@ OFFLINE = "offline"
 LOOKED_BACK = timedelta(hours=24)
 """Conversations that should have been over earlier are not worked on any more."""
 MODEL_SECONDS = 45.0
-MAX_FAILURES = 5
-"""Tries, later and later, before it is given up."""
+MAX_FAILURES = 12
+"""Tries, later and later, before it is given up: over twenty minutes."""
 MAX_CHARACTERS = 60_000
 """Of a transcript, its end."""
 MAX_TOKENS = 2_000
