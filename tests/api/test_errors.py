@@ -4,6 +4,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from nur_server.api.errors import SOCKET_CODES, as_nur_error, dotted, error_body, ws_error
+from nur_server.api.nesting import MAX_NESTING
 from nur_server.errors import (
     BadRequest,
     Conflict,
@@ -144,6 +145,19 @@ async def test_text_with_nul_is_refused(server: Server) -> None:
         assert "NUL" in error["message"]
     agent = await server.make_agent(name="a backslash: \\u0000")
     assert agent["name"] == "a backslash: \\u0000"
+
+
+async def test_what_is_taken_in_can_be_shown_however_deep_it_nests(server: Server) -> None:
+    agent = await server.make_agent()
+    address = f"/v1/agents/{agent['id']}/sessions"
+    for deep, status in ((MAX_NESTING - 2, 201), (MAX_NESTING - 1, 400), (900, 400)):
+        body = f'{{"context": {{"k": {"[" * deep}{"]" * deep}}}}}'
+        answer = await server.call("POST", address, status, content=body)
+        if status == 400:
+            assert answer["error"]["code"] == "invalid_json"
+            assert f"{MAX_NESTING} deep" in answer["error"]["message"]
+    await server.call("GET", "/v1/sessions")
+    await server.call("GET", "/voice/sessions")
 
 
 async def test_a_large_body_is_refused(start: Start) -> None:

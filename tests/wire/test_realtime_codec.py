@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nur_server.api.nesting import MAX_NESTING
 from nur_server.api.wire.realtime import schemas
 from nur_server.api.wire.realtime.codec import KINDS, AudioFrames, RealtimeDialect, decode
 from nur_server.api.wire.realtime.formats import AudioFormat, Encoding
@@ -145,6 +146,17 @@ def test_binary_audio_is_nothing_but_audio() -> None:
 def test_what_is_no_json_is_an_invalid_format(raw: str | bytes) -> None:
     error = refusal(raw)
     assert (error.code, error.message) == ("invalid_format", "Invalid JSON format.")
+
+
+def test_a_message_may_not_nest_deeper_than_what_is_made_of_it() -> None:
+    def result(deep: int) -> str:
+        nested = "[" * deep + "]" * deep
+        return f'{{"type": "tool.result", "call_id": "c", "result": {nested}}}'
+
+    assert isinstance(decode(result(MAX_NESTING - 1)), schemas.ToolResultGiven)
+    error = refusal(result(MAX_NESTING))
+    assert error.code == "invalid_format"
+    assert f"{MAX_NESTING} deep" in error.message
 
 
 @pytest.mark.parametrize(

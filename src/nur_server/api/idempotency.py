@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import State
 
 from nur_server.api.auth import Principal, Require, admit
+from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from nur_server.api.services import services_of
 from nur_server.errors import InvalidRequest
 from nur_server.store.idempotency import MAX_KEY_LENGTH, Idempotency
@@ -26,7 +27,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class JsonRequest(Request):
-    """A request whose JSON is read strictly: no NaN, no endless nesting, no broken text, no NUL."""
+    """A request whose JSON is read strictly: no NaN, no deep nesting, no broken text, no NUL."""
 
     async def json(self) -> Any:
         body = await self.body()
@@ -34,6 +35,8 @@ class JsonRequest(Request):
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise json.JSONDecodeError(error.msg, error.doc, error.pos) from None
+        if may_be_too_deep(body) and is_too_deep(value):
+            raise json.JSONDecodeError(f"it may nest {MAX_NESTING} deep, not deeper", "", 0)
         if rb"\u0000" in body and _holds_nul(value):
             raise json.JSONDecodeError("text may not hold NUL characters", "", 0)
         return value

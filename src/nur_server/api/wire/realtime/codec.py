@@ -6,6 +6,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.formats import AudioFormat
 from nur_server.clock import Clock
@@ -29,6 +30,8 @@ def decode(raw: str | bytes) -> wire.ClientMessage:
     Raises `BadRequest` (`invalid_format`, `invalid_audio`) or `InvalidRequest` (`invalid_value`,
     with the path of the wrong value inside `session` as its `param`).
     """
+    if may_be_too_deep(raw):
+        _refuse_deep(raw)
     try:
         return _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -76,6 +79,18 @@ def _kind(raw: str | bytes) -> str | None:
         raise _no_json() from None
     kind = message.get("type") if isinstance(message, dict) else None
     return kind if isinstance(kind, str) else None
+
+
+def _refuse_deep(raw: str | bytes) -> None:
+    try:
+        is_deep = is_too_deep(msgspec.json.decode(raw))
+    except _NO_JSON:
+        raise _no_json() from None
+    if is_deep:
+        raise BadRequest(
+            f"Invalid message format: expected JSON nested at most {MAX_NESTING} deep.",
+            code="invalid_format",
+        )
 
 
 def _no_json() -> BadRequest:
