@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nur_server.conversation.actions import Speak
+from nur_server.conversation.actions import SetDeadline, Speak
 from nur_server.conversation.config import (
     ConversationConfig,
     ExecutionMode,
@@ -12,6 +12,7 @@ from nur_server.conversation.config import (
     ToolSpec,
     TurnDetection,
 )
+from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
     ClientDropped,
     ClientResumed,
@@ -21,6 +22,8 @@ from nur_server.conversation.events import (
     ReplyCancelled,
     ReplyRequested,
     Role,
+    SessionOpened,
+    Ticked,
     ToolAnswered,
 )
 from nur_server.conversation.notices import (
@@ -518,6 +521,21 @@ def test_the_longest_duration_ends_with_a_goodbye() -> None:
     last_frame = s.frames[-1][0]
     hung_up = next(at for at, a in s.actions if type(a).__name__ == "HangUp")
     assert hung_up >= last_frame
+
+
+def test_a_timer_is_due_to_the_millisecond() -> None:
+    conversation = Conversation(replace(CONFIG, max_duration_seconds=4))
+    conversation.receive(SessionOpened(15.81))
+    assert 15.81 + 4 > 19.81
+    actions = conversation.receive(Ticked(19.81))
+    assert any(isinstance(action, Speak) for action in actions)
+
+
+def test_a_wake_up_that_comes_early_is_asked_for_again() -> None:
+    conversation = Conversation(replace(CONFIG, max_duration_seconds=4))
+    assert SetDeadline(4.0) in conversation.receive(SessionOpened(0.0))
+    assert conversation.receive(Ticked(3.999)) == [SetDeadline(4.0)]
+    assert any(isinstance(action, Speak) for action in conversation.receive(Ticked(4.0)))
 
 
 def test_without_a_goodbye_the_longest_duration_ends_in_silence() -> None:

@@ -56,6 +56,10 @@ class Context:
         self.deadlines.clear(Timer.REPROMPT)
         self.deadlines.clear(Timer.SILENCE)
 
+    def wake_up(self) -> None:
+        """The wake-up that was asked for has come, maybe a little early: ask for the next."""
+        self._deadline = None
+
     def take_actions(self) -> list[Action]:
         """Everything asked for since the last call, and the deadline where it has changed."""
         earliest = self.deadlines.earliest()

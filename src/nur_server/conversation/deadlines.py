@@ -35,7 +35,8 @@ class Deadlines:
         self._due: dict[Key, float] = {}
 
     def set(self, timer: Timer, at: float, name: str = "") -> None:
-        self._due[timer, name] = at
+        """`at` counts to the millisecond, as the times of events do: sums of them do not."""
+        self._due[timer, name] = round(at, 3)
 
     def clear(self, timer: Timer, name: str = "") -> None:
         self._due.pop((timer, name), None)

@@ -159,7 +159,7 @@ class Conversation:
             case TransferFinished():
                 self._take_transfer(event)
             case Ticked():
-                pass
+                self._context.wake_up()
             case _:
                 assert_never(event)
         if self._screening is not None:
