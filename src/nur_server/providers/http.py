@@ -179,6 +179,21 @@ def garbled(provider: str, expected: str, got: bytes | str) -> ProviderGarbled:
     )
 
 
+def reported(provider: str, expected: str, error: Any) -> ProviderRejected:
+    """The error a server writes into its stream, in place of `expected`."""
+    said = error.get("message", error) if isinstance(error, dict) else error
+    return ProviderRejected(
+        f"Expected {expected}; the model server reported: {str(said)[:300]}",
+        provider=provider,
+        retryable=True,
+    )
+
+
+def content_type(response: httpx2.Response) -> str:
+    """In lower case, without its parameters; empty where the server names none."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def pieces(
     response: httpx2.Response, provider: str, within_seconds: float
 ) -> AsyncGenerator[bytes, None]:
@@ -297,3 +312,29 @@ async def retried(
             if failures == retries or not error.retryable or isinstance(error, ProviderTimeout):
                 raise
         await asyncio.sleep(pause_seconds * 2**failures * random.uniform(0.5, 1.5))
+
+
+class OptionalFields:
+    """Fields of a request that a server may refuse: sent to it until it answers without them."""
+
+    def __init__(self) -> None:
+        self._are_sent = True
+
+    async def asked(
+        self, ask: Callable[[bool], AsyncGenerator[T, None]]
+    ) -> AsyncGenerator[T, None]:
+        """The answer of `ask(True)`, which sends the fields, or where they are refused of
+        `ask(False)`, which leaves them out."""
+        if self._are_sent:
+            try:
+                async with aclosing(ask(True)) as parts:
+                    async for part in parts:
+                        yield part
+                return
+            except ProviderRejected as error:
+                if error.provider_status not in (400, 422):
+                    raise
+        async with aclosing(ask(False)) as parts:
+            async for part in parts:
+                self._are_sent = False
+                yield part

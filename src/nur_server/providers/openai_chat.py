@@ -18,7 +18,7 @@ import httpx2
 from nur_server.conversation.actions import ModelMessage, ToolCallMessage
 from nur_server.conversation.config import ToolSpec
 from nur_server.conversation.events import Role
-from nur_server.errors import ProviderError, ProviderGarbled, ProviderRejected
+from nur_server.errors import ProviderError, ProviderGarbled
 from nur_server.ports import (
     LanguageModelCapabilities,
     ReplyEnd,
@@ -29,9 +29,12 @@ from nur_server.ports import (
 )
 from nur_server.providers.http import (
     ModelServer,
+    OptionalFields,
     answered,
+    content_type,
     garbled,
     read_json,
+    reported,
     retried,
     server_events,
 )
@@ -61,7 +64,7 @@ class OpenAIChat:
         self._client = client
         self._name = name or server.model
         self._chunk_seconds = chunk_seconds
-        self._switches_thinking = True
+        self._thinking_switch = OptionalFields()
 
     @property
     def name(self) -> str:
@@ -78,21 +81,10 @@ class OpenAIChat:
         """
         return retried(lambda: self._reply(request))
 
-    async def _reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
-        if self._switches_thinking:
-            try:
-                async with aclosing(self._ask(request, switches_thinking=True)) as parts:
-                    async for part in parts:
-                        yield part
-                return
-            except ProviderRejected as error:
-                if error.provider_status not in (400, 422):
-                    raise
-        async with aclosing(self._ask(request, switches_thinking=False)) as parts:
-            async for part in parts:
-                # It answers without the field it refused: leave it out from now on.
-                self._switches_thinking = False
-                yield part
+    def _reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+        return self._thinking_switch.asked(
+            lambda is_sent: self._ask(request, switches_thinking=is_sent)
+        )
 
     async def _ask(
         self, request: ReplyRequest, *, switches_thinking: bool
@@ -108,7 +100,7 @@ class OpenAIChat:
             json=payload,
         ) as response:
             answer = _Answer(self._name)
-            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            kind = content_type(response)
             if kind == "application/json":
                 whole = await read_json(response, self._name, self._chunk_seconds)
                 for part in answer.take(whole):
@@ -356,7 +348,7 @@ class _Answer:
         if not isinstance(chunk, dict):
             raise garbled(self._provider, "a chunk object", json.dumps(chunk))
         if chunk.get("error"):
-            raise _reported(self._provider, chunk["error"])
+            raise reported(self._provider, "an answer", chunk["error"])
         self.take_usage(chunk)
         choices = chunk.get("choices")
         if not isinstance(choices, list):
@@ -412,13 +404,3 @@ class _Answer:
 def _count(usage: dict[str, Any], key: str) -> int | None:
     value = usage.get(key)
     return value if isinstance(value, int) else None
-
-
-def _reported(provider: str, error: Any) -> ProviderError:
-    """The error a server writes into its stream."""
-    message = error.get("message", error) if isinstance(error, dict) else error
-    return ProviderRejected(
-        f"Expected an answer; the model server reported: {str(message)[:300]}",
-        provider=provider,
-        retryable=True,
-    )

@@ -15,13 +15,15 @@ from typing import Any
 import httpx2
 import numpy as np
 
-from nur_server.errors import ProviderError, ProviderRejected
 from nur_server.ports import SpeakRequest, SpeechChunk, TextToSpeechCapabilities
 from nur_server.providers.http import (
     ModelServer,
+    OptionalFields,
     answered,
+    content_type,
     garbled,
     pieces,
+    reported,
     retried,
     server_events,
 )
@@ -61,7 +63,7 @@ class OpenAISpeech:
         self._client = client
         self._name = name or server.model
         self._chunk_seconds = chunk_seconds
-        self._sends_extras = True
+        self._extras = OptionalFields()
 
     @property
     def name(self) -> str:
@@ -78,21 +80,8 @@ class OpenAISpeech:
         """
         return retried(lambda: self._speak(request))
 
-    async def _speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
-        if self._sends_extras:
-            try:
-                async with aclosing(self._ask(request, with_extras=True)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-                return
-            except ProviderRejected as error:
-                if error.provider_status not in (400, 422):
-                    raise
-        async with aclosing(self._ask(request, with_extras=False)) as chunks:
-            async for chunk in chunks:
-                # It speaks without the fields it refused: leave them out from now on.
-                self._sends_extras = False
-                yield chunk
+    def _speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
+        return self._extras.asked(lambda is_sent: self._ask(request, with_extras=is_sent))
 
     async def _ask(
         self, request: SpeakRequest, *, with_extras: bool
@@ -115,7 +104,7 @@ class OpenAISpeech:
             audio.finish(request.text)
 
     async def _bytes(self, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-        kind = _kind(response)
+        kind = content_type(response)
         if kind == "text/event-stream":
             events = server_events(response, self._name, self._chunk_seconds)
             async with aclosing(events):
@@ -136,7 +125,7 @@ class OpenAISpeech:
 
     def _delta(self, message: dict[str, Any]) -> bytes:
         if message.get("error"):
-            raise _reported(self._name, message["error"])
+            raise reported(self._name, "audio", message["error"])
         encoded = message.get("audio") or message.get("delta") or ""
         try:
             return base64.b64decode(encoded, validate=True)
@@ -165,10 +154,6 @@ def speech_payload(model: str, request: SpeakRequest, *, with_extras: bool) -> d
     return payload
 
 
-def _kind(response: httpx2.Response) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 def _message(data: str, provider: str) -> dict[str, Any]:
     try:
         message = json.loads(data)
@@ -177,15 +162,6 @@ def _message(data: str, provider: str) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise garbled(provider, "an event with audio", data)
     return message
-
-
-def _reported(provider: str, error: Any) -> ProviderError:
-    said = error.get("message", error) if isinstance(error, dict) else error
-    return ProviderRejected(
-        f"Expected audio; the speech server reported: {str(said)[:300]}",
-        provider=provider,
-        retryable=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +221,7 @@ class _Audio:
         self._rest = b""
         self._has_begun = False
         self._taken = 0
-        self._coding = _kind(response)
+        self._coding = content_type(response)
 
     def take(self, piece: bytes) -> SpeechChunk | None:
         """The whole samples so far. Raises `ProviderGarbled` for another coding than PCM16."""
