@@ -128,11 +128,6 @@ class Outbox:
             self._messages.popleft()
             self._changed.notify_all()
 
-    async def wait_empty(self) -> None:
-        """Return when everything has been written, or nothing will be."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._messages or self._is_closed)
-
     def _has_room(self, message: Message) -> bool:
         if self._is_closed or len(self._messages) < self._most:
             return True

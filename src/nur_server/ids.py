@@ -6,7 +6,6 @@ AGENT = "agt"
 SESSION = "ses"
 CALL = "call"
 KEY = "key"
-ACCOUNT = "acc"
 REQUEST = "req"
 EVENT = "evt"
 

@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from nur_server.conversation.words import (
     Expected,
-    asks_question,
     ends_unfinished,
     expects,
     is_backchannel,
@@ -404,7 +403,7 @@ def test_other_answers_are_not_short(text: str) -> None:
     ],
 )
 def test_questions_are_seen(text: str) -> None:
-    assert asks_question(text)
+    assert expects(text) is not Expected.NONE
 
 
 @pytest.mark.parametrize(
@@ -421,7 +420,7 @@ def test_questions_are_seen(text: str) -> None:
     ],
 )
 def test_statements_are_no_questions(text: str) -> None:
-    assert not asks_question(text)
+    assert expects(text) is Expected.NONE
 
 
 @pytest.mark.parametrize(
@@ -507,5 +506,5 @@ def test_any_text_can_be_asked_about(text: str, language: str) -> None:
     assert is_vocal_tic(text) in (True, False)
     assert is_stop_command(text) in (True, False)
     assert is_short_answer(text) in (True, False)
-    assert asks_question(text) is (expects(text) is not Expected.NONE)
+    assert expects(text) in Expected
     assert ends_unfinished(text, language) != ""

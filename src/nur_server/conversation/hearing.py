@@ -37,7 +37,6 @@ class Ear:
     def __init__(self) -> None:
         self.position = 0
         """Where the last window ended."""
-        self.last_scored_at: float | None = None
         self.onset = 0
         """Where the current or last stretch of speech began."""
         self.speech_end = 0
@@ -63,7 +62,6 @@ class Ear:
         started = self.position
         window = max(0, score.position - self.position)
         self.position = score.position
-        self.last_scored_at = score.at
         floor = threshold - RELEASE_MARGIN if self._speaking else threshold
         if score.probability >= max(floor, 0.01):
             return self._voiced(started)

@@ -418,11 +418,6 @@ _FOREIGN_IMPERATIVE = re.compile(
 )
 
 
-def asks_question(text: str) -> bool:
-    """Whether the agent's last words put a question: "…?", "Tell me …", "Please say …"."""
-    return _question(text) is not None
-
-
 def _question(text: str) -> str | None:
     """The last sentence as bare words, if it asks."""
     sentences = [found[0] for found in _SENTENCES.finditer(text) if normalise(found[0])]

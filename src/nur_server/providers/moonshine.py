@@ -39,7 +39,7 @@ RATE = 16_000
 
 # The network
 
-LAYERS, HEADS, HEAD_SIZE = 6, 8, 36
+HEADS, HEAD_SIZE = 8, 36
 BEGIN, END = 1, 2
 """Tokens that open and close every text."""
 TOKENS_PER_SECOND = 6.5
@@ -111,9 +111,6 @@ class Hypothesis:
             and self.text not in INVENTED
             and self.log_probability >= GATE
         )
-
-
-NOTHING = Hypothesis((), "", 0.0)
 
 
 class MoonshineModel:

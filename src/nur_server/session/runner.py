@@ -101,8 +101,6 @@ log = structlog.get_logger()
 TURN_MODEL_SECONDS = 0.5
 """Longest wait for the turn model: after it, silence and words decide."""
 TURN_MODEL_AUDIO_SECONDS = 8
-HYPOTHESIS_SECONDS = 20.0
-"""Longest wait for a hypothesis once the utterance has ended."""
 KEPT_NOTICES = 256
 """Notices kept for a client that is gone for a moment; the oldest are dropped."""
 TEARDOWN_SECONDS = 2.0

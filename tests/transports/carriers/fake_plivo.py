@@ -72,15 +72,12 @@ class PlivoPhone(Phone):
 
 class FakePlivo(FakeCarrier):
     name = "plivo"
-    documents: list[str]
-    """What was answered when it asked how to transfer."""
 
     @property
     def settings(self) -> dict[str, str]:
         return {"carrier_account": AUTH_ID, "carrier_token": TOKEN}
 
     def carrier(self, client: httpx2.AsyncClient, api_url: str) -> Plivo:
-        self.documents = []
         return Plivo(client, AUTH_ID, TOKEN, api_url)
 
     async def handle(self, exchange: Exchange) -> None:

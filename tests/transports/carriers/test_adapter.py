@@ -1,7 +1,7 @@
 """A call through each carrier: every vendor's fake speaks its documented messages over sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx2
 import numpy as np
@@ -18,8 +18,6 @@ from nur_server.transports.carriers.media import CarrierLeg
 from nur_server.transports.carriers.rest import OUTCOME_UNKNOWN, UNREACHABLE
 from tests.transports.carriers.fakes import FAKES
 from tests.transports.carriers.stage import CALLEE, OURS, FakeCarrier, LineLog, Stage, staged, tone
-
-MakeFake = Callable[[], FakeCarrier]
 
 
 @pytest.fixture(params=FAKES, ids=lambda make: make.name)
