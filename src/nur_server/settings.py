@@ -6,12 +6,13 @@ directory. `docs/configuration.md` lists them.
 
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CacheDir = Path("~/.cache/nur")
+CarrierName = Literal["twilio", "telnyx", "plivo", "vonage"]
 
 
 class Settings(BaseSettings):
@@ -115,8 +116,8 @@ class Settings(BaseSettings):
 
     # The phone carrier
 
-    carrier: str | None = None
-    """`twilio`, `telnyx`, `plivo` or `vonage`. None: calls are simulated."""
+    carrier: CarrierName | None = None
+    """None: calls are simulated."""
     carrier_account: str | None = None
     """Twilio's account SID, Telnyx's connection id, Plivo's auth id, Vonage's application id."""
     carrier_token: SecretStr | None = None
@@ -171,10 +172,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"expected numbers in E.164, such as +14155550123; got {number!r}")
         return value
 
-    @field_validator("carrier")
+    @field_validator("carrier", mode="before")
     @classmethod
-    def _known_carrier(cls, value: str | None) -> str | None:
-        names = ("twilio", "telnyx", "plivo", "vonage")
+    def _known_carrier(cls, value: object) -> object:
+        names = get_args(CarrierName)
         if value is not None and value not in names:
             raise ValueError(f"expected one of {', '.join(names)}; got {value!r}")
         return value

@@ -237,3 +237,8 @@ def field_of(values: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise BadRequest(f"{name}: expected text in the carrier's report, got {type(value)}")
     return value
+
+
+def with_plus(number: str) -> str:
+    """A number of a report in E.164, of a carrier that leaves the plus sign out."""
+    return f"+{number}" if number.isdecimal() else number

@@ -33,6 +33,7 @@ from nur_server.transports.carriers.carrier import (
     Webhook,
     WireMessage,
     field_of,
+    with_plus,
 )
 from nur_server.transports.carriers.rest import CarrierApi, Repeat
 
@@ -145,7 +146,9 @@ class Plivo:
             case "Ring":
                 return Report(uuid, Rang())
             case "StartApp" if fields.get("Direction") == "inbound":
-                offered = Offered(_e164(field_of(fields, "To")), _e164(fields.get("From", "")))
+                offered = Offered(
+                    with_plus(field_of(fields, "To")), with_plus(fields.get("From", ""))
+                )
                 return Report(uuid, offered)
             case "StartApp":
                 return Report(uuid, Picked())
@@ -159,11 +162,6 @@ def _end(fields: Mapping[str, str]) -> Ended:
     name = fields.get("HangupCauseName", "")
     cause = _ENDS.get(fields.get("CallStatus", "")) or _FAILURES.get(name)
     return Ended(cause or HangupCause.CARRIER_ERROR, name)
-
-
-def _e164(number: str) -> str:
-    """Plivo leaves the plus sign out."""
-    return f"+{number}" if number.isdecimal() else number
 
 
 def _document(element: str) -> Reply:

@@ -1,13 +1,13 @@
 """The carrier the settings name."""
 
+from typing import assert_never
+
 import httpx2
 
 from nur_server.clock import Clock
 from nur_server.errors import InvalidRequest
-from nur_server.settings import Settings
+from nur_server.settings import CarrierName, Settings
 from nur_server.transports.carriers.carrier import Carrier
-
-VENDORS = ("twilio", "telnyx", "plivo", "vonage")
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 8.0
@@ -29,28 +29,31 @@ def configured_carrier(
 
     Raises `InvalidRequest` (`carrier_misconfigured`) that says which setting is missing or wrong.
     """
-    if settings.carrier is None:
+    name = settings.carrier
+    if name is None:
         return None
     public_url = settings.public_url
     if public_url is None or public_url.scheme != "https":
         raise _misconfigured("NUR_PUBLIC_URL", "an https address the carrier can reach")
     try:
-        return _made(settings, client, clock)
+        return _made(name, settings, client, clock)
     except ImportError as error:
         raise _misconfigured(
-            "NUR_CARRIER", f"the package {error.name!r} to be installed for {settings.carrier}"
+            "NUR_CARRIER", f"the package {error.name!r} to be installed for {name}"
         ) from error
     except ValueError as error:
         raise _misconfigured("NUR_CARRIER_PUBLIC_KEY or _PRIVATE_KEY", "a key") from error
 
 
-def _made(settings: Settings, client: httpx2.AsyncClient, clock: Clock) -> Carrier:
+def _made(
+    name: CarrierName, settings: Settings, client: httpx2.AsyncClient, clock: Clock
+) -> Carrier:
     account = _needed(settings.carrier_account, "NUR_CARRIER_ACCOUNT")
     secret = settings.carrier_token
     token = _needed(secret.get_secret_value() if secret else None, "NUR_CARRIER_TOKEN")
     own = settings.carrier_api_url
     # Telnyx and Vonage need a package for their public keys that the others do without.
-    match settings.carrier:
+    match name:
         case "twilio":
             from nur_server.transports.carriers import twilio
 
@@ -71,8 +74,8 @@ def _made(settings: Settings, client: httpx2.AsyncClient, clock: Clock) -> Carri
             private = _needed(pem.get_secret_value() if pem else None, "NUR_CARRIER_PRIVATE_KEY")
             url = str(own or vonage.API_URL)
             return vonage.Vonage(client, account, private, token, clock, url)
-        case other:
-            raise _misconfigured("NUR_CARRIER", f"one of {', '.join(VENDORS)}; got {other!r}")
+        case _:
+            assert_never(name)
 
 
 def _needed(value: str | None, name: str) -> str:

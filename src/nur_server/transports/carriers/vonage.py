@@ -35,6 +35,7 @@ from nur_server.transports.carriers.carrier import (
     Webhook,
     WireMessage,
     field_of,
+    with_plus,
 )
 from nur_server.transports.carriers.rest import CarrierApi, Repeat
 from nur_server.transports.carriers.signatures import bearer, forged
@@ -131,7 +132,7 @@ class Vonage:
         return Reply(orjson.dumps(_connect(media_url)), "application/json")
 
     async def reject(self, carrier_call_id: str) -> Reply:
-        """An empty object: Vonage ends a call that has nothing to do."""
+        """No actions: Vonage ends a call that has nothing to do."""
         return Reply(b"[]", "application/json")
 
     def verify(self, webhook: Webhook) -> None:
@@ -164,7 +165,9 @@ class Vonage:
         fields = webhook.json
         uuid = field_of(fields, "uuid")
         if "status" not in fields:
-            offered = Offered(_e164(field_of(fields, "to")), _e164(str(fields.get("from") or "")))
+            offered = Offered(
+                with_plus(field_of(fields, "to")), with_plus(str(fields.get("from") or ""))
+            )
             return Report(uuid, offered)
         if str(fields.get("to", "")).startswith(("ws:", "wss:")):
             return Report(uuid, None)  # of the stream, which is a leg of its own
@@ -200,11 +203,6 @@ class Vonage:
 
 def _phone(number: str) -> dict[str, str]:
     return {"type": "phone", "number": number.removeprefix("+")}
-
-
-def _e164(number: str) -> str:
-    """Vonage leaves the plus sign out."""
-    return f"+{number}" if number.isdecimal() else number
 
 
 def _connect(media_url: str) -> list[dict[str, Any]]:
