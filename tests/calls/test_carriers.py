@@ -108,6 +108,18 @@ async def test_a_conversation(tmp_path: Path, fake: FakeCarrier) -> None:
         ]
 
 
+async def test_ringing_and_answered_in_one_breath(tmp_path: Path, fake: FakeCarrier) -> None:
+    async with network(tmp_path, fake, first_message="Hello!") as net:
+        call, placed = await net.dial()
+        await fake.ring(placed)
+        person = Person(await fake.pick_up(placed))
+        await net.here.reached(call.id, "in_progress")
+        await fake.end(placed, HangupCause.NORMAL)
+        await net.here.over(call.id)
+        await person.leave()
+        assert net.here.statuses(call.id) == ["initiating", "ringing", "in_progress", "completed"]
+
+
 async def test_busy(tmp_path: Path, fake: FakeCarrier) -> None:
     async with network(tmp_path, fake) as net:
         call, placed = await net.dial()
