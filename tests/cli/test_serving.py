@@ -7,20 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.asyncio.client import connect
 
 from nur import AsyncNurClient, LiveError, Session
 from nur.events import SessionEnded
 from nur_server.api.app import create_app
+from nur_server.api.services import Services
 from nur_server.cli.failures import Failure
 from nur_server.cli.place import address_of, bind, is_taken
 from nur_server.cli.serving import Server
 from nur_server.providers.catalogue import Catalogue
 from nur_server.settings import Settings
 from nur_server.store.records import NewKey
+from nur_server.transports import protocol
 
 AGENT = {"name": "Support", "voice_id": "rachel_v2", "system_prompt": "You help."}
 WAIT_SECONDS = 10
+OUTPUT_RATE = 48_000
 
 
 @dataclass
@@ -33,6 +39,18 @@ class Running:
     async def open_session(self) -> Session:
         agent = await self.client.agents.create(**AGENT)  # type: ignore[arg-type]
         return await self.client.agents.sessions.create(agent_id=agent.id)
+
+    @property
+    def services(self) -> Services:
+        services = self.server.config.app.state.services  # type: ignore[union-attr]
+        assert isinstance(services, Services)
+        return services
+
+    @property
+    def sockets(self) -> list[WebSocketsSansIOProtocol]:
+        """The WebSockets it holds open."""
+        open_ = self.server.server_state.connections
+        return [each for each in open_ if isinstance(each, WebSocketsSansIOProtocol)]
 
     async def stopped(self) -> None:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -109,6 +127,30 @@ async def test_without_calls_it_stops_at_once_and_frees_its_port(data_dir: Path)
         assert here.server.asked_to_stop.is_set()
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{here.address}/healthz")
+
+
+async def test_a_client_that_never_reads_keeps_no_socket(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
+    async with running(data_dir) as here:
+        session = await here.open_session()
+        url = f"{session.websocket_url}?sample_rate={OUTPUT_RATE}"
+        client = await connect(url, max_queue=1, ping_interval=None, close_timeout=0.1)
+        await client.recv()
+        client.transport.pause_reading()
+        live = here.services.live.get(session.id)
+        assert live is not None
+        second = np.zeros(OUTPUT_RATE, np.int16)
+        while live.is_attached:
+            # Agent audio comes at the pace of speech: more of it, to fill the system's buffers.
+            live._transport.play("resp", second)  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while here.sockets:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        client.transport.abort()
+        await client.wait_closed()
 
 
 async def test_believes_the_headers_of_a_proxy_about_itself(data_dir: Path) -> None:
