@@ -8,11 +8,11 @@ from nur_server.conversation.numbers import (
     grouped_digits,
     ordinal,
     quantity,
-    read,
     rules,
     spell,
     year,
 )
+from nur_server.conversation.reading import read
 
 
 def said(text: str, language: str = "en") -> str:

@@ -1,0 +1,369 @@
+"""What a model writes and nobody should hear: taken out, over the clauses of one response.
+
+Nothing internal is left (thoughts, calls, JSON, code, stage directions, ids), nor any layout
+(headings, lists, tables, links, pictures).
+"""
+
+import html
+import re
+import unicodedata
+from enum import Enum, auto
+
+
+class Markup:
+    """Of one response. It may span clauses, so state is kept."""
+
+    def __init__(self) -> None:
+        self._hidden = _Hidden()
+        self._lines = _Lines()
+
+    def without(self, text: str) -> str:
+        """The next clause as running text; empty where nothing of it is left."""
+        return _tidy(self._lines.plain(self._hidden.visible(text)))
+
+
+def can_be_said(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+# What is internal
+
+
+class _Mode(Enum):
+    TEXT = auto()
+    UNTIL_MARK = auto()
+    """In a fence, a tag's content or a stage direction: until the mark that closes it."""
+    NESTED = auto()
+    """In JSON or a call: until its brackets balance."""
+    SILENT = auto()
+    """Nothing of the response can be spoken any more."""
+
+
+_TAGS = (
+    r"think|thinking|thought|reasoning|reflection|scratchpad|analysis|tool_calls?|tool_use"
+    r"|tool_responses?|tool_results?|tools?|function_calls?|function_results?|functions?|invoke"
+    r"|parameters?|script|style|svg"
+)
+_ACTION = (
+    r"(?:smil|laugh|chuckl|sigh|nod|paus|grin|giggl|wink|whisper|shrug|gasp|cough|sniff|wav|clap"
+    r"|exhal|inhal|yawn|groan|blush|frown|smirk|snicker|snort|mumbl|bow|lean|gestur|ponder|beam"
+    r"|typ|hum|tilt|rais|roll|scratch|stutter|hesitat|cheer|applaud|mutter|cackl)"
+    r"(?:e?s|p?ing|ing)"
+    r"|clear(?:s|ing) (?:\w+ )?throat|tak(?:es|ing) a (?:\w+ )?breath|looks (?:\w+ ){0,2}\w+"
+    r"|sigh|pause|silence|laughter|applause|chuckle|laugh|giggle|music|beat|deep breath|thinking"
+)
+_MANNER = r"(?:(?:\w+ly|a|an|the|long|short|brief|soft|warm|deep|slight|small|little|light) ){0,2}"
+_OPENING = re.compile(
+    r"(?P<fence>```+|~~~+)"
+    rf"|(?P<tag><\s?(?P<name>{_TAGS})\b[^<>]*(?P<tag_end>>|\Z))"
+    r"|(?P<rest>\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_calls?\w*\|>|<｜tool)"
+    r"|(?P<template>\{\{[^{}\n]*\}\})"
+    r"|(?P<json>\{(?=\s*(?:[\"'“}]|\w+\s*:|\Z))|\[(?=\s*(?:[{\"]|\Z)))"
+    r"|(?P<call>\b(?:(?:functions?|tools?|multi_tool_use|default_api)\.\w+|[a-z]\w*_\w+)\()"
+    r"|(?<![\w*])(?P<stage>\*{1,3}|\[|\(|(?<!_)_)"
+    rf"(?=\s?{_MANNER}(?:{_ACTION})\b)",
+    re.IGNORECASE,
+)
+_STAGE_ENDS = {"*": "*", "[": "]", "(": ")", "_": "_"}
+_LONGEST_STAGE = 120
+"""Characters of a stage direction that goes on in the next clause."""
+_BRACKET = re.compile(r"[{}\[\]()\"\\]")
+
+
+class _Hidden:
+    """Takes out what is not for the user, over the clauses of one response."""
+
+    def __init__(self) -> None:
+        self._mode = _Mode.TEXT
+        self._mark = ""
+        self._is_stage = False
+        self._depth = 0
+        self._in_string = False
+
+    def visible(self, text: str) -> str:
+        """What of the clause is for the user."""
+        shown, at = [], 0
+        while at < len(text):
+            match self._mode:
+                case _Mode.TEXT:
+                    piece, at = self._show(text, at)
+                    shown.append(piece)
+                case _Mode.UNTIL_MARK:
+                    at = self._skip_to_mark(text, at)
+                case _Mode.NESTED:
+                    at = self._skip_nested(text, at)
+                case _Mode.SILENT:
+                    at = len(text)
+        return " ".join(shown) if len(shown) > 1 else "".join(shown)
+
+    def _show(self, text: str, at: int) -> tuple[str, int]:
+        """The text up to the next thing to hide, and the place where that starts."""
+        found = _OPENING.search(text, at)
+        while found is not None and not self._hide(found):
+            found = _OPENING.search(text, found.end())
+        if found is None:
+            return text[at:], len(text)
+        return text[at : found.start()], found.end()
+
+    def _hide(self, found: re.Match[str]) -> bool:
+        """Whether it opens something to hide; if so the mode is set."""
+        match found.lastgroup if found["tag"] is None else "tag":
+            case "fence":
+                self._until(found["fence"][:3])
+            case "tag":
+                if not found["tag"].endswith("/>"):
+                    self._until(f"</{found['name']}")
+            case "rest":
+                self._mode = _Mode.SILENT
+            case "template":
+                pass
+            case "json" | "call":
+                self._mode, self._depth, self._in_string = _Mode.NESTED, 1, False
+            case _:
+                return self._hide_stage(found)
+        return True
+
+    def _hide_stage(self, found: re.Match[str]) -> bool:
+        """A stage direction is closed near by, or, between stars, in the next clause."""
+        end = _STAGE_ENDS[found["stage"][0]]
+        start = found.end()
+        closed = found.string.find(end, start, start + _LONGEST_STAGE)
+        direction = found.string[start : closed if closed >= 0 else len(found.string)]
+        is_brief = end == "*" or len(direction.split()) <= 4
+        if not is_brief or (closed < 0 and end != "*"):
+            return False
+        if found.string[closed + 1 : closed + 2] == "(" and end == "]":
+            return False
+        self._until(end)
+        self._is_stage = True
+        return True
+
+    def _until(self, mark: str) -> None:
+        self._mode, self._mark, self._is_stage = _Mode.UNTIL_MARK, mark, False
+
+    def _skip_to_mark(self, text: str, at: int) -> int:
+        closed = text.lower().find(self._mark.lower(), at)
+        if closed < 0:
+            if self._is_stage and at == 0:
+                self._mode = _Mode.TEXT
+                return at
+            return len(text)
+        self._mode = _Mode.TEXT
+        end = closed + len(self._mark)
+        if self._mark.startswith("<"):
+            behind = text.find(">", end)
+            return behind + 1 if behind >= 0 else len(text)
+        while text[end : end + 1] == self._mark[0] and self._mark[0] in "*`~":
+            end += 1
+        return end
+
+    def _skip_nested(self, text: str, at: int) -> int:
+        for found in _BRACKET.finditer(text, at):
+            character = found[0]
+            if self._is_escaped(text, found.start()):
+                continue
+            if character == '"':
+                self._in_string = not self._in_string
+            elif not self._in_string and character in "{[(":
+                self._depth += 1
+            elif not self._in_string and character in "}])":
+                self._depth -= 1
+                if self._depth == 0:
+                    self._mode = _Mode.TEXT
+                    return found.end()
+        return len(text)
+
+    @staticmethod
+    def _is_escaped(text: str, at: int) -> bool:
+        before = text[:at]
+        return (len(before) - len(before.rstrip("\\"))) % 2 == 1
+
+
+# What is layout
+
+_RULE_OR_DIVIDER = re.compile(r"(?=(?:[^-*_=]*[-*_=]){3})[-*_=:|\s]+")
+_HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
+_BULLET = re.compile(r"\s*(?:>\s?)*(?:[-*+•◦▪‣–]\s+(?:\[[ xX]\]\s+)?)")
+_QUOTE = re.compile(r"\s*(?:>\s?)+")
+_NUMBERED = re.compile(r"\s*(?:\*\*)?(?P<number>[0-9]{1,3})[.)](?:\*\*)?\s+(?=\S)")
+_ENDED = re.compile(r"[.!?:;,…。！？؟।，：；][\"'”’»)\]*_`]*\s*\Z")
+
+
+class _Lines:
+    """Takes out the marks of headings, lists and tables, over the clauses of one response."""
+
+    def __init__(self) -> None:
+        self._at_start = True
+        self._number = 0
+        """Of the last list item. A figure at the start of a line is one only in its turn."""
+
+    def plain(self, text: str) -> str:
+        """The lines as running text: an item that ends without a mark gets a full stop."""
+        *whole, last = text.split("\n")
+        plain = []
+        for line in whole:
+            plain.append(self._plain_line(line, is_whole=True))
+            self._at_start = True
+        plain.append(self._plain_line(last, is_whole=False))
+        if last.strip():
+            self._at_start = False
+        return " ".join(filter(None, plain))
+
+    def _plain_line(self, line: str, *, is_whole: bool) -> str:
+        if not self._at_start or not line.strip():
+            return line.strip()
+        if _RULE_OR_DIVIDER.fullmatch(line):
+            return ""
+        if line.lstrip().startswith("|"):
+            return self._row(line)
+        body = self._without_marker(line)
+        is_item = body is not line
+        if is_item and is_whole and can_be_said(body) and not _ENDED.search(body):
+            return f"{body.strip()}."
+        return body.strip()
+
+    @staticmethod
+    def _row(line: str) -> str:
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        return ", ".join(filter(None, cells)) + "."
+
+    def _without_marker(self, line: str) -> str:
+        numbered = _NUMBERED.match(line)
+        if numbered is not None and int(numbered["number"]) in (1, self._number + 1):
+            self._number = int(numbered["number"])
+            return line[numbered.end() :]
+        for marker in (_HEADING, _BULLET, _QUOTE):
+            found = marker.match(line)
+            if found is not None:
+                return line[found.end() :]
+        return line
+
+
+_ADDRESS = re.compile(
+    r"(?:https?|ftp|wss?)://(?:[^\s/@<>]*@)?(?:www\.)?(?P<host>[^\s/<>()\[\]?#:,\"'|]+)"
+    r"(?::[0-9]+)?(?P<path>[/?#][^\s<>]*)?|\bwww\.(?P<www>[^\s/<>()\[\]?#:,\"'|]+)"
+    r"(?P<www_path>[/?#][^\s<>]*)?",
+    re.IGNORECASE,
+)
+DOMAINS = (
+    r"(?:com|org|net|edu|gov|io|ai|app|dev|info|biz|co|me|tv|shop|store|online|site|cloud|health"
+    r"|uk|de|fr|es|it|pt|nl|eu|us|ca|au|in|jp|br|ch|at|be|se|no|pl|ru|cn)"
+)
+_BARE_PATH = re.compile(rf"(?<![\w.-])(?P<host>(?:[\w-]+\.)+{DOMAINS})/[^\s<>]*", re.IGNORECASE)
+_SENTENCE_MARKS = ".,;:!?)]}'\"”’*_`"
+_IMAGE_OR_LINK = re.compile(
+    r"!?\[(?P<text>[^\[\]]*)\](?:\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s[^()]*)?\)|\[[^\[\]]*\])"
+)
+_FOOTNOTE = re.compile(r"\[\^?[0-9]{1,3}(?:, ?[0-9]{1,3})*\]|\[/?[A-Z_]{3,}\]|【[^】]*】")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<\|[^|<>]*\|>|<｜[^｜<>]*｜>", re.DOTALL)
+_HTML = re.compile(r"</?[a-zA-Z][^<>]*/?>")
+_BREAK = re.compile(r"(?<=[\w)\"'])\s?<(?:br|/p|/li|/div|hr)\b[^<>]*>", re.IGNORECASE)
+_INTERNAL_IDS = re.compile(
+    r"\b(?:"
+    r"(?:call|toolu|tool|func|fc|chatcmpl|cmpl|resp|msg|run|thread|asst|ses|sess|session|agt|agent"
+    r"|req|evt|item|id|key|sk|pk|nur|file|conv|step|task|job|user|usr|cus|ord)"
+    r"[_-](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{6,}"
+    r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16,}"
+    r"|(?=[A-Za-z]*[0-9])[A-Za-z0-9+/]{40,}={0,2}"
+    r")(?!\w)",
+    re.IGNORECASE,
+)
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]*\w@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
+_EMOTICON = re.compile(r"(?<!\S)[:;=][-']?[)(DPpOo|](?!\w)")
+_PICTURES_KEPT = frozenset("°℃℉№")
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def _tidy(text: str) -> str:
+    """Running text without links, tags, ids, pictures and stray markup."""
+    text = _COMMENT.sub(" ", " ".join(text.split()))
+    text = (
+        _IMAGE_OR_LINK.sub(lambda found: f" {found['text']} ", text)
+        if "](" in text or "][" in text
+        else text
+    )
+    text = _BARE_PATH.sub(_bare_host, _ADDRESS.sub(_host, text))
+    text = _HTML.sub(" ", _BREAK.sub(", ", text))
+    text = html.unescape(text) if "&" in text else text
+    text = _INTERNAL_IDS.sub(" ", _FOOTNOTE.sub(" ", text))
+    text = _without_pictures(_EMOTICON.sub(" ", text))
+    text = _without_marks(text)
+    for pattern, replacement in _SPACING:
+        text = pattern.sub(replacement, text)
+    return text.strip().lstrip(",;:.、，；：。)").strip()
+
+
+def _host(found: re.Match[str]) -> str:
+    host = found["host"] or found["www"]
+    path = found["path"] or found["www_path"] or ""
+    return _with_sentence_end(host, path)
+
+
+def _bare_host(found: re.Match[str]) -> str:
+    return _with_sentence_end(found["host"], found[0][len(found["host"]) :])
+
+
+def _with_sentence_end(host: str, path: str) -> str:
+    whole = host + path
+    bare = whole.rstrip(_SENTENCE_MARKS)
+    return bare[: len(host)] + whole[len(bare) :]
+
+
+def _without_pictures(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    kept = []
+    for place, character in enumerate(text):
+        if character in _JOINERS:
+            around = text[place - 1 : place] + text[place + 1 : place + 2]
+            kept.append(character if len(around) == 2 and around.isalpha() else "")
+        elif character in _PICTURES_KEPT:
+            kept.append(character)
+        else:
+            category = unicodedata.category(character)
+            is_picture = (
+                category in ("So", "Cs", "Co", "Cn", "Sk", "Me") and not character.isascii()
+            )
+            is_invisible = category in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f"
+            kept.append(
+                " " if is_picture or category == "Cc" else "" if is_invisible else character
+            )
+    return "".join(kept)
+
+
+_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?<=[0-9)]) ?\* ?(?=[0-9(])"), " × "),
+    (re.compile(r"[-=]>|→|⇒|➜"), ", "),
+    (re.compile(r"(?<=[\w)%]) ?(?:<=|≤) ?(?=[\w$€£-])"), " is at most "),
+    (re.compile(r"(?<=[\w)%]) ?(?:>=|≥) ?(?=[\w$€£-])"), " is at least "),
+    (re.compile(r"(?<=[\w)%]) < ?(?=[0-9$€£-])"), " is less than "),
+    (re.compile(r"(?<=[\w)%]) > ?(?=[0-9$€£-])"), " is more than "),
+    (re.compile(r"(?<!\S)<\s?(?=[0-9])"), "less than "),
+    (re.compile(r"(?<!\S)>\s?(?=[0-9])"), "more than "),
+    (re.compile(r"\s*\|+\s*"), ", "),
+    (re.compile(r"[*`{}\[\]<>\\]+|~{2,}"), ""),
+    (re.compile(r"#(?!\s?[A-Z]*-?[0-9])(?<!\b[CF]#)"), " "),
+)
+_UNDERSCORES = re.compile(r"(?<!\w)_+|_+(?!\w)|_+")
+
+
+def _without_marks(text: str) -> str:
+    for pattern, replacement in _MARKS:
+        text = pattern.sub(replacement, text)
+    if "_" not in text:
+        return text
+    parts, at = [], 0
+    for found in EMAIL.finditer(text):
+        parts += [_UNDERSCORES.sub(" ", text[at : found.start()]), found[0].strip("_")]
+        at = found.end()
+    return "".join([*parts, _UNDERSCORES.sub(" ", text[at:])])
+
+
+_SPACING = (
+    (re.compile(r"\(\s*\)|（\s*）|\"\s*\""), " "),
+    (re.compile(r"\s+"), " "),
+    (re.compile(r" +(?=[,.](?:\s|\Z))"), ""),
+    (re.compile(r"(?:,\s*){2,}"), ", "),
+    (re.compile(r"(?<=\() | (?=\))"), ""),
+)
