@@ -1,8 +1,14 @@
 """What every test needs."""
 
 import asyncio
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from nur_server.errors import NurError
+from nur_server.providers import weights
+from nur_server.settings import Settings
 
 # looptime asks for the current event loop before a synchronous test too, which would make one that
 # nobody closes. Saying that there is none makes it ask in vain.
@@ -10,3 +16,14 @@ asyncio.set_event_loop(None)
 
 settings.register_profile("nur", deadline=None)
 settings.load_profile("nur")
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The machine's models folder, with every model pulled. Skips the test without them."""
+    directory = Settings().models_dir
+    try:
+        weights.pull(list(weights.MODELS), directory)
+    except NurError as error:
+        pytest.skip(f"no speech models: {error.message}")
+    return directory

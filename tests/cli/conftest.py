@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 
 from nur_server.cli.app import run
-from nur_server.errors import NurError
-from nur_server.providers import weights
-from nur_server.settings import Settings
 
 # Without this, pytest-asyncio's first look for the current loop makes one that nobody closes.
 asyncio.set_event_loop(None)
@@ -61,17 +58,6 @@ def nur(capsys: pytest.CaptureFixture[str]) -> Nur:
         return Outcome(code, said.out, said.err)
 
     return command
-
-
-@pytest.fixture(scope="session")
-def models_dir() -> Path:
-    """The machine's models folder, with every model pulled."""
-    directory = Settings().models_dir
-    try:
-        weights.pull(list(weights.MODELS), directory)
-    except NurError as error:
-        pytest.skip(f"no speech models: {error.message}")
-    return directory
 
 
 class Program:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -22,11 +21,10 @@ from nur_server.cli.node import Node
 from nur_server.cli.talk import converse, recite
 from nur_server.cli.voices import hear, speak
 from nur_server.conversation.words import normalise
-from nur_server.errors import NurError
 from nur_server.ports import Samples
-from nur_server.providers import weights
 from nur_server.providers.moonshine import NAME as EARS
 from nur_server.settings import Settings
+from tests.integration.conftest import Embedded
 
 pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(180)]
 
@@ -75,24 +73,8 @@ def assert_words(text: str, words: Sequence[str]) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    found = Settings(
-        _env_file=None,
-        data_dir=tmp_path,
-        port=0,
-        log_level="error",
-        discover_models=False,
-        drain_seconds=0,
-        llm_url=None,
-        stt_url=None,
-        tts_url=None,
-        database_url=None,
-    )
-    try:
-        weights.pull(list(weights.MODELS), found.models_dir)
-    except NurError as error:
-        pytest.skip(f"no speech models: {error.message}")
-    return found
+def settings(embedded: Embedded) -> Settings:
+    return embedded(port=0)
 
 
 @asynccontextmanager

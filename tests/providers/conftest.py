@@ -11,28 +11,15 @@ import pytest
 import soundfile
 import soxr
 
-from nur_server.errors import NurError
 from nur_server.ports import Samples, SpeakRequest
-from nur_server.providers import flite, weights
+from nur_server.providers import flite
 from nur_server.providers.espeak import Espeak
 from nur_server.providers.flite import Flite
-from nur_server.providers.moonshine import MoonshineModel
+from nur_server.providers.moonshine_model import MoonshineModel
 from nur_server.providers.silero import SileroModel
 from nur_server.providers.smart_turn import SmartTurnModel
-from nur_server.settings import Settings
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "audio"
-
-
-@pytest.fixture(scope="session")
-def models_dir() -> Path:
-    """The machine's models folder, with every model pulled."""
-    directory = Settings().models_dir
-    try:
-        weights.pull(list(weights.MODELS), directory)
-    except NurError as error:
-        pytest.skip(f"no speech models: {error.message}")
-    return directory
 
 
 @pytest.fixture(scope="session")

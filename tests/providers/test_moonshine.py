@@ -13,16 +13,10 @@ from contracts import PATIENCE_SECONDS, closing, ended, heard
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.errors import ProviderError
 from nur_server.ports import ListenOptions, Samples
-from nur_server.providers import moonshine
-from nur_server.providers.moonshine import (
-    Abandoned,
-    Hypothesis,
-    Moonshine,
-    MoonshineModel,
-    Priority,
-    Segments,
-    Workers,
-)
+from nur_server.providers.moonshine import Moonshine
+from nur_server.providers.moonshine_model import Hypothesis, MoonshineModel, without_loop
+from nur_server.providers.moonshine_segments import Segments
+from nur_server.providers.moonshine_workers import Abandoned, Priority, Workers
 
 RATE = 16_000
 FINALS_ONLY = ListenOptions(wants_partials=False)
@@ -118,7 +112,7 @@ def test_a_short_word_is_not_gated(
     ],
 )
 def test_a_phrase_said_over_and_over_is_kept_once(tokens: list[int], kept: int) -> None:
-    assert moonshine._without_loop(tokens) == kept
+    assert without_loop(tokens) == kept
 
 
 # Segments
