@@ -37,3 +37,10 @@ def test_every_resource_stands_on_the_page_with_its_methods() -> None:
 def test_every_event_stands_on_the_page() -> None:
     rows = PAGE.below("Events").rows()
     assert set(rows) == {kind.__name__ for kind in events.Event.__args__}
+
+
+def test_the_client_knows_every_event_of_the_socket() -> None:
+    examples = Page.read("websocket.md").below("What the server sends").json_lines()
+    read = {each["type"]: events.read_event(each) for each in examples}
+    unknown = {name for name, event in read.items() if isinstance(event, events.UnknownEvent)}
+    assert unknown == {"call.answered"}, "it goes to no socket a client can join"
