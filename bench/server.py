@@ -1,6 +1,6 @@
 """A Nur server in a process of its own, for benchmarks to talk to and to look at from outside.
 
-    with running_server(["scripted"]) as server: …
+    with running_server("scripted") as server: …
 
 Run as a program it is that server: `python -m bench.server scripted|embedded PORT FOLDER`.
 """
@@ -70,11 +70,18 @@ def _cpu_seconds(stat: Path) -> float:
 @contextmanager
 def running_server(engines: str) -> Iterator[BenchServer]:
     """A server with `scripted` or `embedded` engines, ended with the block."""
+    with started("bench.server", engines) as server:
+        yield server
+
+
+@contextmanager
+def started(module: str, *arguments: str) -> Iterator[BenchServer]:
+    """The server that `python -m module arguments… PORT FOLDER` is, ended with the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "bench.server", engines, str(port), folder]
+        command = [sys.executable, "-m", module, *arguments, str(port), folder]
         began = time.monotonic()
         log = (Path(folder) / "log").open("w")
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -9,25 +9,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import asyncio
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx2
-
-from bench.server import BenchServer
+from bench.server import BenchServer, started
 
 if TYPE_CHECKING:  # the parent process needs neither
     from nur_server.providers.catalogue import Catalogue
     from nur_server.settings import Settings
 
-READY_SECONDS = 60.0
 MONOLOGUE, BRIEF = "Speak at length.", "Be brief."
 """System prompts, which the script goes by."""
 LONG_ANSWER = (
@@ -43,44 +35,9 @@ LONG_ANSWER = (
 SHORT_ANSWER = "Thank you, I have made a note of that."
 
 
-@contextmanager
-def running_server() -> Iterator[BenchServer]:
+def running_server() -> AbstractContextManager[BenchServer]:
     """The server in a process of its own, ended with the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.scorecard.server", str(port), folder],
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url, process, Path(folder) / "log")
-            key = (Path(folder) / "key").read_text()
-            yield BenchServer(url, key, process.pid, time.monotonic() - began)
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended: {log.read_text()[-2000:]}")
-        try:
-            if httpx2.get(f"{url}/readyz", timeout=1).status_code == 200:
-                return
-        except httpx2.HTTPError:
-            time.sleep(0.05)
-    raise RuntimeError(f"expected a ready server within {READY_SECONDS:g} s")
+    return started("bench.scorecard.server")
 
 
 def _serve(port: int, folder: Path) -> None:

@@ -1,37 +1,13 @@
 """A connection the application has left does not outlive it for long."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from websockets.asyncio.client import connect
 
 from nur_server.transports import protocol
-from nur_server.transports.protocol import BoundedProtocol
-
-
-@asynccontextmanager
-async def served(app: Any) -> AsyncIterator[tuple[str, uvicorn.Server]]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app,
-        ws=BoundedProtocol,
-        lifespan="off",
-        log_level="critical",
-        ws_ping_interval=None,
-        ws_per_message_deflate=False,
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"ws://127.0.0.1:{listener.getsockname()[1]}", server
-    finally:
-        server.should_exit = True
-        await serving
+from tests.transports.served import served
 
 
 async def leave_with_data_unread(scope: Any, receive: Any, send: Any) -> None:

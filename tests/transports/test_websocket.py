@@ -1,14 +1,12 @@
 """What a client gets, in which order, and what happens to one that does not read."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -16,6 +14,7 @@ from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import AgentTranscript, Notice, ReplyStarted
 from nur_server.ports import Samples, Transport
 from nur_server.transports.websocket import Limits, State, WebSocketTransport
+from tests.transports.served import served
 
 RATE = 24_000
 FRAME = np.full(RATE // 50, 7, np.int16)
@@ -217,7 +216,7 @@ Talk = Callable[[WebSocketTransport], Awaitable[None]]
 
 
 @asynccontextmanager
-async def served(talk: Talk, **limits: Any) -> AsyncIterator[tuple[str, asyncio.Future[State]]]:
+async def speaking(talk: Talk, **limits: Any) -> AsyncIterator[tuple[str, asyncio.Future[State]]]:
     """A server that speaks with `talk` over every connection, and how the first one ended."""
     ended: asyncio.Future[State] = asyncio.get_running_loop().create_future()
 
@@ -233,22 +232,8 @@ async def served(talk: Talk, **limits: Any) -> AsyncIterator[tuple[str, asyncio.
             talking.cancel()
         ended.set_result(state)
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app,
-        ws="websockets-sansio",
-        lifespan="off",
-        log_level="critical",
-        ws_ping_interval=None,
-        ws_per_message_deflate=False,
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"ws://127.0.0.1:{listener.getsockname()[1]}", ended
-    finally:
-        server.should_exit = True
-        await serving
+    async with served(app) as (address, _):
+        yield address, ended
 
 
 async def everything(client: ClientConnection) -> list[str | bytes]:
@@ -263,7 +248,7 @@ async def test_over_a_real_socket_audio_is_binary_notices_are_text_and_the_end_i
         transport.notify(HEARD)
         transport.close(EndedReason.MAX_TURNS)
 
-    async with served(talk) as (address, ended), connect(address) as client:
+    async with speaking(talk) as (address, ended), connect(address) as client:
         received = await everything(client)
         assert received == ["ReplyStarted", *[FRAME.tobytes()] * 50, "AgentTranscript"]
         assert (client.close_code, client.close_reason) == (1000, "max_turns")
@@ -278,7 +263,7 @@ async def test_over_a_real_socket_a_client_that_stops_reading_is_dropped() -> No
             await asyncio.sleep(0)
 
     async with (
-        served(talk, backlog_seconds=5.0) as (address, ended),
+        speaking(talk, backlog_seconds=5.0) as (address, ended),
         connect(address, max_queue=1, ping_interval=None, close_timeout=0.1) as client,
     ):
         async with asyncio.timeout(30):
@@ -292,7 +277,7 @@ async def test_over_a_real_socket_a_client_that_vanishes_is_noticed() -> None:
             transport.play("r1", FRAME)
             await asyncio.sleep(0.001)
 
-    async with served(talk) as (address, ended), connect(address) as client:
+    async with speaking(talk) as (address, ended), connect(address) as client:
         await client.recv()
         client.transport.abort()
         async with asyncio.timeout(30):
