@@ -133,6 +133,10 @@ def test_the_agents_address_runs_tools_without_one() -> None:
             "tools[0].parameters.n",
         ),
         ([lookup(parameters={"n": {"$ref": "#/nowhere"}})], "tools[0].parameters.n"),
+        ([lookup(parameters={"n": {"$dynamicRef": "#/allOf"}})], "tools[0].parameters.n"),
+        ([lookup(parameters={"n": {"pattern": r"(a)\1"}})], "tools[0].parameters.n"),
+        ([lookup(parameters={"n": {"patternProperties": {"(?=a)": {}}}})], "tools[0].parameters.n"),
+        ([lookup(parameters={f"n{i}": {} for i in range(1_000)})] * 2, "tools"),
         ([lookup(parameters={"n": {"$ref": "#/properties/n"}})], "tools[0].parameters.n"),
         (
             [lookup(parameters={"n": {"$ref": "#/properties/m/minimum"}, "m": {"minimum": 1}})],

@@ -22,6 +22,7 @@ from jsonschema.exceptions import SchemaError
 
 from nur_server.conversation.config import ExecutionMode, ToolRunner, ToolSpec
 from nur_server.conversation.phone import PhoneTool, phone_tool
+from nur_server.conversation.schemas import check_pattern
 from nur_server.errors import InvalidRequest
 from nur_server.providers import net
 
@@ -29,6 +30,8 @@ MAX_TOOLS = 128
 MAX_INSTRUCTIONS = 500
 """Characters of each of `response_instructions`."""
 MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS = 1, 300, 120
+MAX_PARTS = 2_000
+"""Objects and lists in the parameters of all tools together: checking them takes some 0.5 s."""
 MAX_DEPTH = 32
 """How deep the schema of one argument may nest."""
 HIDDEN = "[hidden]"
@@ -90,6 +93,7 @@ def read_tools(raw: object, *, tool_url: str | None = None) -> tuple[Tool, ...]:
         raise _wrong("tools", "a list of tools", raw)
     if len(raw) > MAX_TOOLS:
         raise _refuse("tools", f"expected at most {MAX_TOOLS} tools, got {len(raw)}")
+    _check_size(raw)
     tools = tuple(_read_tool(item, f"tools[{i}]", tool_url) for i, item in enumerate(raw))
     names: set[str] = set()
     for i, tool in enumerate(tools):
@@ -100,6 +104,20 @@ def read_tools(raw: object, *, tool_url: str | None = None) -> tuple[Tool, ...]:
             )
         names.add(tool.spec.name)
     return tools
+
+
+def _check_size(raw: Sequence[object]) -> None:
+    level, parts = [_parameters_of(tool) for tool in raw], 0
+    while level and parts <= MAX_PARTS:
+        found = [value for value in level if isinstance(value, Mapping | list)]
+        parts += len(found)
+        level = [inner for value in found for inner in _inner(value)]
+    if parts > MAX_PARTS:
+        raise _refuse(
+            "tools",
+            f"expected parameters of at most {MAX_PARTS} objects and lists in all tools together, "
+            "got more; leave out what the model does not need",
+        )
 
 
 def check_url(url: object, param: str, *, allow_private: bool) -> str:
@@ -187,6 +205,18 @@ def _with_headers(tool: Mapping[str, Any], value_of: Any) -> dict[str, Any]:
 def _tool_name(tool: Mapping[str, Any]) -> Any:
     inner = tool.get("function")
     return inner.get("name") if isinstance(inner, Mapping) else tool.get("name")
+
+
+def _inner(value: Mapping[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
+
+
+def _parameters_of(tool: object) -> object:
+    if not isinstance(tool, Mapping):
+        return None
+    inner = tool.get("function")
+    own = inner.get("parameters") if isinstance(inner, Mapping) else None
+    return tool.get("parameters") if own is None else own
 
 
 def _http_of(tool: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -447,6 +477,8 @@ def _check_schema(schema: Mapping[str, Any], where: str, *, in_map: bool) -> Non
         raise _refuse(
             ".".join([where, *path]), f"expected a valid JSON Schema: {error.message[:300]}"
         ) from None
+    except RecursionError:
+        raise _refuse(where, f"expected a schema nested at most {MAX_DEPTH} deep") from None
     _check_references(schema["properties"] if in_map else schema, schema, where, 0)
 
 
@@ -460,18 +492,31 @@ def _check_references(value: Any, schema: Mapping[str, Any], where: str, depth: 
             raise _refuse(
                 where, f"expected '$ref' to lead to a part of the same schema, got {reference!r}"
             )
+        for foreign in ("$dynamicRef", "$recursiveRef"):
+            if isinstance(value.get(foreign), str):
+                raise _refuse(where, f"expected '$ref' to name other parts, got {foreign!r}")
         if isinstance(pattern, str):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise _refuse(
-                    where, f"expected a regular expression, got {pattern!r}: {error}"
-                ) from None
+            _check_pattern(pattern, where)
+        for pattern in _names(value.get("patternProperties")):
+            _check_pattern(pattern, where)
         for key, inner in value.items():
             _check_references(inner, schema, f"{where}.{key}", depth + 1)
     elif isinstance(value, list):
         for inner in value:
             _check_references(inner, schema, where, depth + 1)
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    try:
+        check_pattern(pattern)
+    except ValueError as error:
+        raise _refuse(
+            where, f"expected a regular expression, got {pattern[:80]!r}: {error}"
+        ) from None
+
+
+def _names(value: object) -> Iterable[str]:
+    return value.keys() if isinstance(value, Mapping) else ()
 
 
 def _leads_to_a_schema(reference: str, schema: Mapping[str, Any]) -> bool:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 from referencing.exceptions import Unresolvable
 
 from nur_server.conversation.actions import ToolCallMessage
 from nur_server.conversation.config import ExecutionMode, ToolSpec
 from nur_server.conversation.record import ToolRecord, ToolStatus
+from nur_server.conversation.schemas import TooMuchWork, problems
 
 MAX_RESULT_CHARACTERS = 16_000
 _SANE_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}\Z")
@@ -145,8 +144,8 @@ def check_arguments(tool: ToolSpec | None, name: str, arguments: str) -> dict[st
     if not isinstance(value, dict):
         raise RefusedCall(f"The arguments must be a JSON object, not {type(value).__name__}.")
     try:
-        problem = next(iter(_problems(tool, value)), None)
-    except (Unresolvable, RecursionError, TypeError) as error:
+        problem = next(problems(tool.parameters, value), None)
+    except (Unresolvable, RecursionError, TypeError, ValueError, TooMuchWork) as error:
         raise RefusedCall(f"The tool's own schema cannot be applied: {error}.") from error
     if problem is not None:
         raise RefusedCall(problem)
@@ -166,24 +165,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{digits[:24]} is not a finite number")
     return value
-
-
-def _problems(tool: ToolSpec, value: dict[str, Any]) -> list[str]:
-    validator = Draft202012Validator(
-        tool.parameters, format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
-    problems = [_say(error) for error in validator.iter_errors(value)]
-    for name, schema in tool.parameters.get("properties", {}).items():
-        pattern = schema.get("pattern") if isinstance(schema, dict) else None
-        given = value.get(name)
-        if pattern and isinstance(given, str) and not re.fullmatch(pattern, given):
-            problems.append(f"{name}: {given!r} does not match {pattern!r} in full.")
-    return problems
-
-
-def _say(error: ValidationError) -> str:
-    where = ".".join(str(part) for part in error.absolute_path) or "arguments"
-    return f"{where}: {error.message}."
 
 
 def _same_json(one: str, other: str) -> bool:

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from nur_server.conversation.config import ToolSpec
+from nur_server.conversation.schemas import matches
 from nur_server.providers.offline_text import key, listed, plain_name, word_set, words
 
 _FIRST_TWENTY = """zero one two three four five six seven eight nine ten eleven twelve thirteen
@@ -479,6 +480,8 @@ class _Reader:
         if value is None or not isinstance(pattern, str):
             return value
         try:
-            return next((v for v in (value, value.upper()) if re.fullmatch(pattern, v)), None)
-        except re.error:
+            return next(
+                (v for v in (value, value.upper()) if matches(rf"\A(?:{pattern})\z", v)), None
+            )
+        except ValueError:
             return value
