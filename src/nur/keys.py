@@ -14,7 +14,7 @@ def create_key(
     """Make a key. Its secret is in `key`, this once.
 
     `scopes` such as `agents:read`, by default those of the key that asks; `expires_at` in ISO 8601
-    with a zone. The one write whose repetition does it again: after a `ConnectionFailed`, look at
+    with a zone. Its repetition makes another key: after a `ConnectionFailed`, look at
     `client.keys.list()` before another attempt.
 
         print(client.keys.create(name="kiosk", scopes=["sessions:write"]).key)
