@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from nur_server import errors
-from nur_server.api import requests, tools
+from nur_server.api import agent_bodies, bodies, tools
 from nur_server.api.errors import ErrorBody
 from nur_server.api.objects import (
     AgentObject,
@@ -35,15 +35,15 @@ from tests.docs.page import ROOT, Page, bounds, missing_links, says
 PAGE = Page.read("api.md")
 AGENT = PAGE.below("The agent").rows()
 BODIES: dict[str, type[BaseModel]] = {
-    "": requests.AgentChanges,
-    "silence.": requests.SilenceBody,
-    "turn_detection.": requests.TurnDetectionBody,
-    "input.": requests.InputBody,
-    "output.": requests.OutputBody,
-    "format.": requests.FormatBody,
-    "voicemail.": requests.VoicemailBody,
-    "analysis.": requests.AnalysisBody,
-    "analysis.fields.": requests.AnalysisFieldBody,
+    "": agent_bodies.AgentChanges,
+    "silence.": agent_bodies.SilenceBody,
+    "turn_detection.": agent_bodies.TurnDetectionBody,
+    "input.": agent_bodies.InputBody,
+    "output.": agent_bodies.OutputBody,
+    "format.": agent_bodies.FormatBody,
+    "voicemail.": agent_bodies.VoicemailBody,
+    "analysis.": agent_bodies.AnalysisBody,
+    "analysis.fields.": agent_bodies.AnalysisFieldBody,
 }
 """Parts of an agent, by what the page calls their fields."""
 FIELDS = {
@@ -89,7 +89,7 @@ def test_a_default_is_as_the_page_says(field: str, value: object) -> None:
 
 
 def test_what_the_answer_adds_is_named() -> None:
-    added = set(AgentObject.model_fields) - set(requests.AgentChanges.model_fields)
+    added = set(AgentObject.model_fields) - set(agent_bodies.AgentChanges.model_fields)
     assert added <= PAGE.below("The agent").names()
 
 
@@ -113,9 +113,9 @@ def test_the_tools_of_the_example_are_taken() -> None:
 @pytest.mark.parametrize(
     ("heading", "body"),
     [
-        ("Sessions", requests.SessionBody),
-        ("Keys, scopes, tokens", requests.KeyBody),
-        ("Keys, scopes, tokens", requests.TokenBody),
+        ("Sessions", bodies.SessionBody),
+        ("Keys, scopes, tokens", bodies.KeyBody),
+        ("Keys, scopes, tokens", bodies.TokenBody),
     ],
 )
 def test_every_field_of_a_body_has_its_row(heading: str, body: type[BaseModel]) -> None:

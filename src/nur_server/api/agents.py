@@ -6,15 +6,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from nur_server.api import setup, tools
-from nur_server.api.errors import as_nur_error
-from nur_server.api.requests import (
+from nur_server.api.agent_bodies import (
     AgentBody,
     AgentChanges,
-    SessionBody,
     changed_fields,
     merged,
     with_secrets,
 )
+from nur_server.api.bodies import SessionBody
+from nur_server.api.errors import as_nur_error
 from nur_server.api.services import Services
 from nur_server.api.variables import missing_warnings, render
 from nur_server.errors import InvalidRequest

@@ -7,10 +7,11 @@ from typing import Any
 from starlette.requests import Request
 
 from nur_server.api import agents, setup
+from nur_server.api.agent_bodies import shown_fields
+from nur_server.api.bodies import SessionBody
 from nur_server.api.call_bodies import CallOptions
 from nur_server.api.call_objects import Playable
 from nur_server.api.public_url import public_base
-from nur_server.api.requests import SessionBody, shown_fields
 from nur_server.api.services import Services
 from nur_server.api.setup import Identity
 from nur_server.api.toolbox import Toolbox, agent_endpoints

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nur_server.api.paging import Listing
-from nur_server.api.requests import (
+from nur_server.api.agent_bodies import (
     AnalysisBody,
     InputBody,
     OutputBody,
@@ -17,6 +16,7 @@ from nur_server.api.requests import (
     VoicemailBody,
     shown_fields,
 )
+from nur_server.api.paging import Listing
 from nur_server.clock import iso
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.store.analyses import AnalysisRecord

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nur_server.api.agent_bodies import AgentBody
 from nur_server.api.errors import as_nur_error
-from nur_server.api.requests import AgentBody
 from nur_server.api.setup import Identity, from_agent, prepare
 from nur_server.ids import AGENT, SESSION
 from nur_server.providers.catalogue import Catalogue

@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 
 from nur_server.api import agents
+from nur_server.api.agent_bodies import AgentBody, AgentChanges
 from nur_server.api.auth import Principal, require
 from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute
 from nur_server.api.objects import AgentList, AgentObject, DeletedAgent, agent_object
 from nur_server.api.paging import WindowOf, envelope
-from nur_server.api.requests import AgentBody, AgentChanges
 from nur_server.api.services import Services, services_of
 from nur_server.conversation.events import EndedReason
 from nur_server.store.records import AgentRecord, AgentStatus

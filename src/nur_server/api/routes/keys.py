@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 
 from nur_server.api.auth import Principal, require
+from nur_server.api.bodies import KeyBody
 from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute, keep_nothing
 from nur_server.api.objects import KeyObject, NewKeyObject, key_fields
 from nur_server.api.paging import Listing, WindowOf, envelope
-from nur_server.api.requests import KeyBody
 from nur_server.api.services import Services, services_of
 from nur_server.errors import InvalidRequest
 from nur_server.store.records import KeyRecord

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AfterValidator
 
 from nur_server.api import agents
+from nur_server.api.agent_bodies import shown_fields
 from nur_server.api.auth import Principal, require
+from nur_server.api.bodies import SessionBody
 from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute
 from nur_server.api.objects import (
@@ -21,7 +23,6 @@ from nur_server.api.objects import (
 )
 from nur_server.api.paging import WindowOf, envelope, read_moment
 from nur_server.api.public_url import websocket_base
-from nur_server.api.requests import SessionBody, shown_fields
 from nur_server.api.services import Services, services_of
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import Conflict, InvalidRequest

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from nur_server.api.auth import Principal, require
+from nur_server.api.bodies import TokenBody
 from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute
 from nur_server.api.objects import TokenObject
-from nur_server.api.requests import TokenBody
 from nur_server.api.services import Services, services_of
 from nur_server.api.tokens import (
     MAX_LIFE_SECONDS,
