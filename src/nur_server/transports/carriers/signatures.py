@@ -50,6 +50,14 @@ def check(carrier: str, header: str, given: str | None, *expected: str) -> None:
         raise forged(carrier, header, given)
 
 
+def check_any(carrier: str, header: str, given: str | None, expected: str) -> None:
+    """Raises `Forbidden` unless one of `given`, set apart by commas, is the expected signature."""
+    each = [one.strip().encode() for one in (given or "").split(",")]
+    matches = [hmac.compare_digest(one, expected.encode()) for one in each]
+    if not any(matches):
+        raise forged(carrier, header, given)
+
+
 def forged(carrier: str, header: str, given: str | None) -> Forbidden:
     got = "none" if not given else "another"
     return Forbidden(
