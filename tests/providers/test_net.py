@@ -68,6 +68,11 @@ async def open_client() -> AsyncIterator[httpx2.AsyncClient]:
         "64:ff9b:1::1",
         "2002:7f00:1::1",
         "2001:db8::1",
+        "::ffff:0:127.0.0.1",
+        "3fff::1",
+        "5f00::1",
+        "192.0.0.8",
+        "192.88.99.1",
         "not an address",
     ],
 )

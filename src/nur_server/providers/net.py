@@ -31,8 +31,14 @@ Resolver = Callable[[str, int], Awaitable[tuple[str, ...]]]
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
 """Public by number, but the cloud's own service for the machine that asks (Azure)."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
+_IPV4_TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")
+"""RFC 2765, section 2.1: what hosts behind a stateless translator call an IPv4 address."""
+_RESERVED = tuple(
+    ipaddress.ip_network(text)
+    for text in ("64:ff9b:1::/48", "3fff::/20", "5f00::/16", "192.0.0.0/24", "192.88.99.0/24")
+)
+"""Of IANA's special-purpose registries, what `is_global` lets through in one Python or another."""
 
 
 async def system_resolver(host: str, port: int) -> tuple[str, ...]:
@@ -76,7 +82,7 @@ def why_private(address: IPAddress) -> str | None:
             return f"{address} is this machine"
         if judged.is_multicast:
             return f"{address} is multicast"
-        if not judged.is_global or _is_local_ipv6(judged):
+        if not judged.is_global or _is_reserved(judged):
             return f"{address} is private or reserved"
     return None
 
@@ -91,15 +97,13 @@ def _embedded(address: IPAddress) -> Iterable[IPAddress]:
         yield address.sixtofour
     if address.teredo is not None:
         yield from address.teredo
-    if address in _NAT64 or address in _IPV4_COMPATIBLE:
+    if any(address in place for place in (_NAT64, _IPV4_COMPATIBLE, _IPV4_TRANSLATED)):
         yield ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
 
 
-def _is_local_ipv6(address: IPAddress) -> bool:
-    """Local ranges that `is_global` lets through."""
-    return isinstance(address, ipaddress.IPv6Address) and (
-        address.is_site_local or address in _LOCAL_NAT64
-    )
+def _is_reserved(address: IPAddress) -> bool:
+    is_site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return is_site_local or any(address in place for place in _RESERVED)
 
 
 def _numeric(host: str) -> IPAddress | None:
