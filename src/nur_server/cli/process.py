@@ -1,4 +1,4 @@
-"""How a process that serves uses memory and threads."""
+"""How a process that serves uses memory, threads and files."""
 
 import ctypes
 import gc
@@ -18,7 +18,9 @@ HEAPS = 2
 
 
 def prepare() -> None:
-    """Before numpy is loaded, and a thread is started."""
+    """Before numpy is loaded, a thread is started, and a file is made."""
+    # Recordings, transcripts and secrets are files: for this user alone.
+    os.umask(0o077)
     # Parallelism comes from this server's own worker threads; those of numpy's libraries, which
     # read this when they are loaded, would only spin beside them.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
