@@ -6,6 +6,7 @@ one without the scope.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -25,6 +26,8 @@ class Principal:
     account_id: str
     key_id: str
     scopes: frozenset[str]
+    expires_at: datetime | None = None
+    """Of the key."""
     token: TokenClaims | None = None
     """Set where a short-lived token stands for the key."""
 
@@ -74,7 +77,7 @@ async def _by_key(services: Services, raw: str) -> Principal:
     record = await authenticate(services.database, raw)
     if record is None:
         raise _invalid()
-    return Principal(record.account_id, record.id, record.scopes)
+    return Principal(record.account_id, record.id, record.scopes, record.expires_at)
 
 
 async def _by_token(services: Services, claims: TokenClaims) -> Principal:
@@ -85,7 +88,7 @@ async def _by_token(services: Services, claims: TokenClaims) -> Principal:
     now = services.clock.now()
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
         raise _invalid()
-    return Principal(claims.account_id, claims.key_id, frozenset({CONNECT}), claims)
+    return Principal(claims.account_id, claims.key_id, frozenset({CONNECT}), token=claims)
 
 
 def _invalid() -> Unauthorized:

@@ -28,6 +28,19 @@ async def test_a_key_has_its_makers_scopes_by_default(server: Server) -> None:
     assert made["scopes"] == ["agents:read", "keys:write"]
 
 
+async def test_a_key_makes_none_that_outlives_it(server: Server) -> None:
+    ends = "2999-01-01T00:00:00.000Z"
+    short = await server.call(
+        "POST", "/v1/api-keys", 201, json={"name": "short", "expires_at": ends}
+    )
+    headers = {"Authorization": f"Bearer {short['key']}"}
+    made = await server.call("POST", "/v1/api-keys", 201, json={"name": "k"}, headers=headers)
+    assert made["expires_at"] == ends
+    longer = {"name": "k", "expires_at": "2999-01-01T00:00:01Z"}
+    error = await server.refuse("POST", "/v1/api-keys", 422, json=longer, headers=headers)
+    assert error["param"] == "expires_at"
+
+
 async def test_a_key_makes_no_stronger_one(server: Server) -> None:
     headers = await server.make_key("keys:write")
     for scopes in (["*"], ["agents:read"]):

@@ -1,5 +1,6 @@
 """`/v1/api-keys`: the keys of the account."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -26,7 +27,8 @@ KeyId = Annotated[str, Path(max_length=200)]
 async def create(
     body: KeyBody, request: Request, server: Server, principal: Writer
 ) -> NewKeyObject:
-    """Make a key. Its secret is shown here, this once; it can do no more than the key that asks.
+    """Make a key. Its secret is shown here, this once; it can do no more, and lives no longer, than
+    the key that asks.
 
     The answer is not kept for the `Idempotency-Key`: repeating the request makes another key.
     """
@@ -40,7 +42,7 @@ async def create(
             param="expires_at",
         )
     made = await server.keys(principal.account_id).create(
-        body.name, scopes, expires_at=body.expires_at
+        body.name, scopes, expires_at=_end_of(body.expires_at, principal.expires_at)
     )
     return NewKeyObject(**key_fields(made.record), key=made.secret, secret=made.secret)
 
@@ -64,6 +66,17 @@ async def read(key_id: KeyId, server: Server, principal: Reader) -> KeyObject:
 async def revoke(key_id: KeyId, server: Server, principal: Writer) -> KeyObject:
     """Make a key useless, at once and for good."""
     return _shown(await server.keys(principal.account_id).revoke(key_id))
+
+
+def _end_of(wanted: datetime | None, makers: datetime | None) -> datetime | None:
+    """When a new key expires. Raises `InvalidRequest` for a time after its maker does."""
+    if wanted is not None and makers is not None and wanted > makers:
+        raise InvalidRequest(
+            f"expires_at: expected no time after {makers.isoformat()}, when the key that asks "
+            f"expires; got {wanted.isoformat()}",
+            param="expires_at",
+        )
+    return makers if wanted is None else wanted
 
 
 def _shown(key: KeyRecord) -> KeyObject:
