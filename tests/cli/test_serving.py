@@ -87,6 +87,42 @@ async def reason_of(live: object) -> str | None:
     return None
 
 
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: nur.test\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", WHOLE[:-2]])
+async def test_the_head_of_a_request_is_waited_for_a_while(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    async with running(data_dir) as here, asyncio.timeout(WAIT_SECONDS):
+        reader, writer = await asyncio.open_connection(*peer_of(here))
+        writer.write(said)
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_so_is_that_of_a_later_request(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(data_dir) as here, asyncio.timeout(WAIT_SECONDS):
+        reader, writer = await asyncio.open_connection(*peer_of(here))
+        for _ in range(2):
+            writer.write(WHOLE)
+            assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 200 OK\r\n"
+            await reader.readuntil(b"}")
+        monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+        writer.write(WHOLE[:-2])
+        assert await reader.read() == b""
+        writer.close()
+
+
+def peer_of(here: Running) -> tuple[str, int]:
+    url = httpx2.URL(here.address)
+    assert url.port is not None
+    return url.host, url.port
+
+
 async def test_a_live_call_finishes_normally_while_the_server_stops(data_dir: Path) -> None:
     async with running(data_dir, drain_seconds=WAIT_SECONDS) as here:
         session = await here.open_session()

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from nur_server.api.services import Services
 from nur_server.settings import Settings
-from nur_server.transports.protocol import BoundedProtocol
+from nur_server.transports.protocol import BoundedHttp, BoundedProtocol
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the usual proxy keeps a connection, so that the proxy is the one to close it."""
@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 lifespan="off",
+                http=BoundedHttp,
                 ws=BoundedProtocol,
                 ws_per_message_deflate=False,
                 ws_max_size=FRAME_HEADROOM * settings.max_frame_bytes,

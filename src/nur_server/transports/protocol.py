@@ -1,13 +1,20 @@
-"""uvicorn's WebSocket connection, gone soon after the application has left it.
+"""uvicorn's connections, none of which a client can hold for as long as it likes.
 
-uvicorn closes a connection by waiting until everything sent was taken. A client that does not read
-never takes it, and would hold its socket for as long as it likes.
+uvicorn closes a WebSocket by waiting until everything sent was taken: a client that does not read
+never takes it. And it waits for the head of a request without end.
 """
 
+import asyncio
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 LINGER_SECONDS = 2.0
 """For the rest of the data and the close handshake."""
+HEAD_SECONDS = 15.0
+"""From the opening of a connection, or the first byte of a later request, to the end of its head.
+"""
 
 
 class BoundedProtocol(WebSocketsSansIOProtocol):
@@ -18,3 +25,33 @@ class BoundedProtocol(WebSocketsSansIOProtocol):
             await super().run_asgi()
         finally:
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+class BoundedHttp(H11Protocol):
+    """Pass it to uvicorn as `http`."""
+
+    _by: asyncio.TimerHandle | None = None
+    """When the connection is closed. None: no head is waited for."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._by is None:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        self._by = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._by is not None:
+            self._by.cancel()
+            self._by = None
