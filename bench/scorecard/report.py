@@ -7,16 +7,16 @@ from bench.scorecard.measures import Delay, Measures, Result, Share, measure
 from bench.scorecard.scenes import Condition
 
 
-def _at_most(delay: Delay, limit: int) -> bool:
-    return delay.median_ms is not None and delay.median_ms <= limit
+def _at_most(delay: Delay, limit: int) -> bool | None:
+    return None if delay.median_ms is None else delay.median_ms <= limit
 
 
-def _at_least(share: Share, limit: float) -> bool:
-    return share.value is not None and share.value >= limit
+def _at_least(share: Share, limit: float) -> bool | None:
+    return None if share.value is None else share.value >= limit
 
 
-def _no_more(share: Share, limit: float) -> bool:
-    return share.value is not None and share.value <= limit
+def _no_more(share: Share, limit: float) -> bool | None:
+    return None if share.value is None else share.value <= limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Row:
     label: str
     figure: Callable[[Measures], Delay | Share]
     goal: str = ""
-    is_met: Callable[[Measures], bool] | None = None
+    is_met: Callable[[Measures], bool | None] = lambda _: None
+    """None: there is no goal, or nothing was played that it is about."""
 
 
 ROWS = (
@@ -74,9 +75,12 @@ ROWS = (
 
 
 def show(results: Sequence[Result]) -> None:
-    """A table for every set of scenes: a column for each condition, and one for all."""
-    for part in dict.fromkeys(result.seen.scene.part for result in results):
+    """A table for every set of scenes, and for all of them: a column for each condition."""
+    parts = dict.fromkeys(result.seen.scene.part for result in results)
+    for part in parts:
         _show_part(part, [result for result in results if result.seen.scene.part == part])
+    if len(parts) > 1:
+        _show_part("together", results)
 
 
 def _show_part(part: str, results: Sequence[Result]) -> None:
@@ -90,7 +94,6 @@ def _show_part(part: str, results: Sequence[Result]) -> None:
     print(f"{'':27}" + "".join(f"{name:>18}" for name in measured) + "   goal")
     for row in ROWS:
         cells = "".join(f"{row.figure(measures)!s:>18}" for measures in measured.values())
-        verdict = ""
-        if row.is_met is not None:
-            verdict = f"   {row.goal}: {'met' if row.is_met(measured['all']) else 'MISSED'}"
+        is_met = row.is_met(measured["all"])
+        verdict = "" if is_met is None else f"   {row.goal}: {'met' if is_met else 'MISSED'}"
         print(f"{row.label:27}{cells}{verdict}")
