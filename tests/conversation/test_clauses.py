@@ -133,7 +133,7 @@ def test_a_sentence_without_marks_is_cut_at_a_space() -> None:
     assert all(clause.strip().endswith("word") for clause in clauses)
 
 
-@pytest.mark.parametrize("character", ["a", ".", "-", ",", " ", '"', "\u200b", "字"])
+@pytest.mark.parametrize("character", ["a", ".", "-", ",", " ", "\n", '"', "\u200b", "字"])
 def test_no_input_is_held_back_for_ever(character: str) -> None:
     splitter = ClauseSplitter()
     out = [clause for _ in range(1000) for clause in splitter.feed(f"{character}{character}")]

@@ -306,3 +306,8 @@ async def test_asked_to_speak_with_nothing_said_it_offers_help() -> None:
     assert await Talk(is_known=False).speaks() == "How can I help you?"
     nothing = ReplyRequest(())
     assert [type(part) async for part in OfflineResponder().reply(nothing)][-1] is ReplyEnd
+
+
+async def test_of_a_very_long_message_the_end_is_answered() -> None:
+    answer = await Talk(LOOKUP).hears(f"Order 1042. {'a-' * 40_000} How long does shipping take?")
+    assert "three to five days" in answer

@@ -132,7 +132,8 @@ class ClauseSplitter:
         character = self._held[at]
         if character == "\n":
             self._closing = ""
-            return self._verdict(self._has_words(at)), at + 1
+            is_long = at + 1 >= UNBROKEN_CHARACTERS
+            return self._verdict(is_long or self._has_words(at)), at + 1
         if character.isspace() and at >= LONGEST_CHARACTERS:
             return _Verdict.CUT, at
         if at + 1 >= UNBROKEN_CHARACTERS:

@@ -254,7 +254,7 @@ _LEAD_INS = re.compile(
     r"|(?:just )?(?:one|a) (?:second|sec|moment)"
     r"|how (?:do i|should i|can i) (?:put|say) (?:it|this))"
 )
-_TRAILING_OFF = re.compile(r"(?:\.{2,}|…|\s[-–—]+|[–—]|-)[\"'”’)\s]*$")
+_TRAILING_OFF = re.compile(r"(?:\.\.|…|\s[-–—]+|[–—]|-)[\"'”’)\s]*$")
 _SENTENCE_END = re.compile(r"[.?!。？！؟][\"'”’)\s]*$")
 _COMMA = re.compile(r"[,，、،;；:：][\"'”’)\s]*$")
 

@@ -8,7 +8,7 @@ from the messages, so that the same conversation always gets the same answer.
 import json
 import re
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nur_server.conversation.actions import ModelMessage
@@ -48,6 +48,8 @@ DISCLOSURE = "I'm running without a language model, so I answer from my instruct
 CHECKING = "Let me check."
 UNKNOWN = "I have nothing on that in my instructions."
 STILL_WAITING = "I'm still waiting for that."
+LONGEST_CHARACTERS = 4_000
+"""Of what a user says at a time, the end: rules are tried at every place of it."""
 MAX_CHAIN = 16
 """Most questions in a row that are taken for one request."""
 MATCH_SCORE = 2.0
@@ -138,7 +140,13 @@ class Dialogue:
         messages = request.messages
         self._tools = request.tools
         self._prompt = "\n\n".join(m.content for m in messages if m.role is Role.SYSTEM)
-        self._turns = [message for message in messages if message.role is not Role.SYSTEM]
+        self._turns = [
+            replace(message, content=message.content[-LONGEST_CHARACTERS:])
+            if message.role is Role.USER
+            else message
+            for message in messages
+            if message.role is not Role.SYSTEM
+        ]
         users = [i for i, turn in enumerate(self._turns) if turn.role is Role.USER]
         self._last_user = users[-1] if users else None
         self._is_first = not any(
