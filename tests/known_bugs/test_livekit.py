@@ -70,22 +70,28 @@ async def test_a_reply_that_was_never_heard_is_not_taken_for_said() -> None:
         assert call.agent_said[-1] == "It is booked."
 
 
+@pytest.mark.parametrize("seconds", [1.0, 6.0])
 @pytest.mark.parametrize("after", [0.1, 0.6, 1.1, 2.0])
-async def test_an_interrupted_tool_call_is_paired_and_the_session_lives(after: float) -> None:
+async def test_an_interrupted_tool_call_is_paired_and_the_session_lives(
+    after: float, seconds: float
+) -> None:
     """lk#5092, lk#995: an unpaired message, and every further request is refused."""
 
     async def book(guests: int) -> str:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(seconds)
         return "ok"
 
-    replies = [[Say("Let me see about that for you."), Call("book", {"guests": 2})], "Yes.", "Yes."]
+    calls = [Say("Let me see about that for you."), Call("book", {"guests": 2})]
+    replies = [calls, "Yes.", "Yes.", "Yes."]
     async with conversation(SHOP, replies=replies, tools={"book": book}) as call:
         await call.says("Book a table for two.")
         await call.interrupts_with("Wait, make that quick please.", after=after)
         await call.agent_done()
         await call.says("Is it done now?")
-        await call.waits(6)
+        await call.waits(9)
         call.assert_tool_called("book", times=1)
+        for prompt in call.prompts[1:]:
+            assert [m.role for m in prompt.messages].count(Role.TOOL) == 1
         await call.hangs_up()
         call.assert_invariants()
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from nur_server.conversation.notices import ReplyDone, ReplyError, ReplyStatus
-from nur_server.ports import ReplyPart, ReplyRequest
+from nur_server.ports import ReplyPart, ReplyRequest, SpeakRequest, SpeechChunk, WordMark
 from nur_server.testing import (
     Call,
     ScriptedLanguageModel,
@@ -70,11 +71,20 @@ async def test_an_interruption_says_why() -> None:
         assert (done.reason, done.evidence) == (cut.end_reason, cut.evidence)
 
 
+class Drawl(ScriptedTextToSpeech):
+    """Takes two seconds over the first word."""
+
+    async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
+        second = request.text.find(" ") + 1
+        marks = (WordMark(0, 0), WordMark(second, 2000)) if second else (WordMark(0, 0),)
+        async for chunk in super().speak(request):
+            yield replace(chunk, words=marks if chunk.words else ())
+
+
 async def test_the_cut_is_placed_by_word_times() -> None:
     """#700: the cut-off position is guessed."""
-    slow = "Well wooooooooooooooooooooooooooooooooooooooooooooooords come one by one by one."
-    world = World(tts=ScriptedTextToSpeech(gives_word_times=True))
-    async with conversation(SHOP, replies=[slow, "Fine."], world=world) as call:
+    answer = "Well the other words all come one by one by one by one and fast."
+    async with conversation(SHOP, replies=[answer, "Fine."], world=World(tts=Drawl())) as call:
         await call.says("What do you have?")
         await call.interrupts_with("Stop that now, please.", after=0.6)
         await call.agent_done()
