@@ -4,7 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from nur_server.api.bodies import (
@@ -104,6 +111,11 @@ ToolList = Annotated[list[dict[str, Any]], Field(max_length=MAX_TOOLS), AfterVal
 # Parts of an agent
 
 
+def _either(*schemas: dict[str, Any]) -> ConfigDict:
+    """Says in the document what a validator holds: one of these is so."""
+    return ConfigDict(json_schema_extra={"anyOf": list(schemas)})
+
+
 class TurnDetectionBody(Body):
     """When the user has finished, and when they interrupt."""
 
@@ -138,6 +150,11 @@ class SilenceBody(Body):
 class VoicemailBody(Body):
     """What the agent does when a machine answers an outbound call."""
 
+    model_config = _either(
+        {"properties": {"on_machine": {"not": {"const": "leave_message"}}}},
+        {"required": ["message"], "properties": {"message": {"type": "string", "minLength": 1}}},
+    )
+
     on_machine: Literal["hang_up", "leave_message", "carry_on"] = "hang_up"
     message: Spoken | None = Field(None, description="Spoken after the beep, for leave_message.")
 
@@ -150,6 +167,10 @@ class VoicemailBody(Body):
 
 class AnalysisFieldBody(Body):
     """One thing to be known of a conversation."""
+
+    model_config = _either(
+        {"properties": {"type": {"const": "string"}}}, {"properties": {"enum": {"type": "null"}}}
+    )
 
     type: Literal["string", "number", "integer", "boolean"] = "string"
     description: ShortText | None = Field(None, description="What it is; the model reads it.")
@@ -167,10 +188,19 @@ class AnalysisFieldBody(Body):
 class AnalysisBody(Body):
     """What the agent's model is to note once a conversation is over."""
 
-    summary: bool = Field(True, description="What it was about, in a few sentences.")
-    fields: dict[AnalysisField, AnalysisFieldBody] | None = Field(
-        None, max_length=30, description="More to be noted, by name."
+    model_config = _either(
+        {"properties": {"summary": {"const": True}}},
+        {"required": ["fields"], "properties": {"fields": {"type": "object", "minProperties": 1}}},
     )
+
+    summary: bool = Field(True, description="What it was about, in a few sentences.")
+    fields: (
+        Annotated[
+            dict[AnalysisField, AnalysisFieldBody],
+            Field(max_length=30, json_schema_extra={"additionalProperties": False}),
+        ]
+        | None
+    ) = Field(None, description="More to be noted, by name.")
 
     @model_validator(mode="after")
     def _wants_something(self) -> Self:
