@@ -75,7 +75,9 @@ class Node:
             await asyncio.to_thread(process.join)
 
     def log(self) -> str:
-        return (self._folder / LOG).read_text(errors="replace")
+        """What it has said; nothing where it ended before it could."""
+        path = self._folder / LOG
+        return path.read_text(errors="replace") if path.exists() else ""
 
     @property
     def key(self) -> str:

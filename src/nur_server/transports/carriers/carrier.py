@@ -235,7 +235,8 @@ def field_of(values: Mapping[str, Any], name: str) -> str:
     """A text field of a report. Raises `BadRequest`."""
     value = values.get(name)
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"{name}: expected text in the carrier's report, got {type(value)}")
+        got = type(value).__name__
+        raise BadRequest(f"{name}: expected text in the carrier's report, got {got}")
     return value
 
 
