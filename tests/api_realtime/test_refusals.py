@@ -320,6 +320,16 @@ async def test_audio_far_ahead_of_real_time_is_dropped_with_one_error(server: Se
         assert client.types().count("session.error") == 1
 
 
+async def test_messages_without_end_are_dropped_with_one_error(server: Server) -> None:
+    async with server.ready() as client:
+        for _ in range(30):
+            await client.send("conversation.message", role="system", content="x" * 99_000)
+        assert (await client.next())["code"] == "message_rate_violation"
+        await client.send("session.end")
+        assert (await client.until("session.ended"))["reason"] == "client_ended"
+        assert client.types().count("session.error") == 1
+
+
 async def test_a_burst_of_audio_is_no_violation(server: Server) -> None:
     async with server.ready() as client:
         for _ in range(5):

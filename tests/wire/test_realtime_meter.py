@@ -3,7 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.api.wire.realtime.meter import Admission, Allowance, AudioMeter
+from nur_server.api.wire.realtime.meter import (
+    Admission,
+    Allowance,
+    AudioMeter,
+    MessageMeter,
+)
 
 BURST = Allowance(burst_seconds=5.0, rate=1.0)
 
@@ -46,3 +51,22 @@ def test_never_more_than_time_and_burst_allow(steps: list[tuple[float, float]]) 
         if meter.admit(seconds, now) is Admission.ADMITTED:
             passed += seconds
         assert passed <= now + BURST.burst_seconds + 1e-6
+
+
+def test_what_a_player_reports_passes_for_ever() -> None:
+    meter = MessageMeter(now=0.0)
+    reports = {meter.admit(100, is_update=False, now=i * 0.02) for i in range(100_000)}
+    assert reports == {Admission.ADMITTED}
+
+
+def test_updates_pass_ten_in_a_row_and_then_one_every_two_seconds() -> None:
+    meter = MessageMeter(now=0.0)
+    outcomes = [meter.admit(0, is_update=True, now=0.0) for _ in range(11)]
+    assert outcomes == [Admission.ADMITTED] * 10 + [Admission.REFUSED]
+    assert meter.admit(0, is_update=True, now=2.0) is Admission.ADMITTED
+
+
+def test_a_long_message_takes_longer() -> None:
+    meter = MessageMeter(now=0.0)
+    assert meter.admit(1024 * 1024, is_update=False, now=0.0) is Admission.ADMITTED
+    assert meter.admit(1024 * 1024, is_update=False, now=0.0) is Admission.REFUSED

@@ -237,6 +237,7 @@ SOCKET_CODES = frozenset(
         "invalid_config",
         "invalid_webhook",
         "audio_rate_violation",
+        "message_rate_violation",
         "at_capacity",
         "concurrency_exceeded",
         "agent_init_failed",

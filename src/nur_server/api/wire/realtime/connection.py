@@ -15,7 +15,7 @@ from nur_server.api.setup import Configuration, Identity
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
 from nur_server.api.wire.realtime.formats import Inlet
-from nur_server.api.wire.realtime.meter import Admission, Allowance, AudioMeter
+from nur_server.api.wire.realtime.meter import Admission, Allowance, AudioMeter, MessageMeter
 from nur_server.conversation.events import EndedReason, Role
 from nur_server.errors import BadRequest, NurError, PayloadTooLarge
 from nur_server.session.runner import Session
@@ -40,6 +40,8 @@ class Held:
     """Seconds since 1970."""
     transport: WebSocketTransport | None = None
     """Of the newest connection."""
+    messages: MessageMeter | None = None
+    """Of all its connections. None: it has had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Connection:
         self._clock = server.clock
         self._inlet = Inlet(held.configuration.input_format)
         self._meter = AudioMeter(manners.allowance, self._clock.monotonic())
+        self._messages = held.messages or MessageMeter(self._clock.monotonic())
+        held.messages = self._messages
         self._heard_from_at = self._clock.monotonic()
 
     async def serve(self, receive: Receive) -> None:
@@ -129,12 +133,32 @@ class Connection:
             if data is not None and text is None and self._manners.takes_binary_audio:
                 self._accept_binary(data)
             else:
-                self._obey(decode(frame))
+                message = decode(frame)
+                if self._may_pass(message, len(frame)):
+                    self._obey(message)
         except PayloadTooLarge as error:
             self._complain(error)
             self._transport.shut(TOO_BIG, "frame too large")
         except NurError as error:
             self._complain(error)
+
+    def _may_pass(self, message: wire.ClientMessage, size: int) -> bool:
+        """Raises `BadRequest` for the first message of a row that may not."""
+        if isinstance(message, wire.InputAudio | wire.SessionEnd):
+            return True
+        is_update = isinstance(message, wire.SessionUpdate)
+        now = self._clock.monotonic()
+        match self._messages.admit(size, is_update=is_update, now=now):
+            case Admission.REFUSED:
+                raise BadRequest(
+                    "expected fewer messages, or smaller ones, got more for too long; "
+                    "what exceeds it is dropped",
+                    code="message_rate_violation",
+                )
+            case Admission.REFUSED_AGAIN:
+                return False
+            case Admission.ADMITTED:
+                return True
 
     def _accept_binary(self, data: bytes) -> None:
         if self._manners.answers_binary_with_binary:

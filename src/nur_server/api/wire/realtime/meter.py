@@ -1,4 +1,4 @@
-"""Audio may run ahead of real time by a burst, not for ever."""
+"""Audio may run ahead of real time by a burst, not for ever; so may the work messages make."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -41,3 +41,21 @@ class AudioMeter:
         else:
             self._last = Admission.REFUSED_AGAIN
         return self._last
+
+
+class MessageMeter:
+    """The same for messages other than audio: each has a time it takes, on the safe side."""
+
+    BURST_SECONDS = 20.0
+    MESSAGE_SECONDS = 0.01
+    KIB_SECONDS = 0.01
+    UPDATE_SECONDS = 2.0
+    """Of a `session.update`, whose tools are checked anew."""
+
+    def __init__(self, now: float) -> None:
+        self._time = AudioMeter(Allowance(self.BURST_SECONDS, rate=1.0), now)
+
+    def admit(self, size: int, *, is_update: bool, now: float) -> Admission:
+        """Whether a message of `size` bytes may pass at `now` (seconds of a monotonic clock)."""
+        base = self.UPDATE_SECONDS if is_update else self.MESSAGE_SECONDS
+        return self._time.admit(base + self.KIB_SECONDS * size / 1024, now)
