@@ -115,6 +115,15 @@ async def test_what_was_written_stays(database: Database) -> None:
         assert await session.get(AccountRow, "acc_new") is not None
 
 
+async def test_an_error_does_not_tell_what_was_to_be_stored(database: Database) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with database.write() as session:
+            await session.execute(
+                text("INSERT INTO accounts (id, nothing) VALUES (:id, 1)"), {"id": "what was said"}
+            )
+    assert "what was said" not in str(refused.value)
+
+
 async def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         async with database.write() as session:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -26,6 +27,8 @@ from nur_server.errors import (
     Unauthorized,
     Unavailable,
 )
+
+log = structlog.get_logger(__name__)
 
 MAX_PROBLEMS = 20
 """How many wrong values one answer lists."""
@@ -93,6 +96,11 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
 def as_nur_error(error: Exception) -> NurError:
     """What an exception means to the client. Anything unforeseen tells nothing of the inside."""
     match error:
+        case Unavailable(code="database_unavailable"):
+            log.error("the database cannot be used", reason=error.message)
+            return Unavailable(
+                "the server cannot use its database; its log says why", code=error.code
+            )
         case NurError():
             return error
         case RequestValidationError():

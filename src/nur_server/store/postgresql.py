@@ -20,6 +20,7 @@ def open_engines(url: URL, pool_seconds: float) -> tuple[AsyncEngine, AsyncEngin
         max_overflow=0,
         pool_timeout=pool_seconds,
         pool_recycle=RECYCLE_SECONDS,
+        hide_parameters=True,  # errors are logged: what was said, and secrets, are not
     )
     return engine.execution_options(postgresql_readonly=True), engine
 

@@ -47,7 +47,10 @@ def migration_engine(url: URL) -> AsyncEngine:
 def _engine(url: URL, begin: str, pragmas: tuple[str, ...], **pool: Any) -> AsyncEngine:
     """`begin` is how every transaction starts; the driver starts none of its own."""
     engine = create_async_engine(
-        url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}, **pool
+        url,
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        hide_parameters=True,  # errors are logged: what was said, and secrets, are not
+        **pool,
     )
 
     def prepare(connection: Any, _record: Any) -> None:
