@@ -78,8 +78,8 @@ def kind() -> str:
 
 
 @pytest.fixture
-async def pair(url: str, tmp_path: Path) -> AsyncIterator[Pair]:
-    a, b = Node(url, tmp_path / "a"), Node(url, tmp_path / "b")
+async def pair(empty_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    a, b = Node(empty_url, tmp_path / "a"), Node(empty_url, tmp_path / "b")
     try:
         await a.start()
         await b.start()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,9 @@ from nur_server.jobs.queue import Pace
 from nur_server.store.accounts import Accounts
 from nur_server.store.engine import Database
 from nur_server.store.outbox import prepare
-from tests.store.conftest import kind, postgresql
+from tests.store.conftest import empty_url, kind, postgresql
 
-__all__ = ["kind", "postgresql"]
+__all__ = ["empty_url", "kind", "postgresql"]
 
 ACCOUNT = "acc_jobs"
 QUICK = Pace(look_seconds=0.05, poll_seconds=0.05, idle_seconds=0.1)
@@ -31,18 +30,9 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 @pytest.fixture
-def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a new database."""
-    if kind == "sqlite":
-        return f"sqlite:///{tmp_path / 'jobs.db'}"
-    server = request.getfixturevalue("postgresql")
-    return str(server.url(server.new_database()))
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
+async def database(empty_url: str) -> AsyncIterator[Database]:
     """On the machine's clock: the queue's delays are on it too."""
-    opened = await Database.open(url, clock=SystemClock())
+    opened = await Database.open(empty_url, clock=SystemClock())
     await opened.migrate()
     await prepare(opened)
     await Accounts(opened).create(ACCOUNT, ACCOUNT)

@@ -9,8 +9,8 @@ RUNS = 2
 
 
 @pytest.mark.timeout(400)
-async def test_a_server_that_is_killed_goes_on_where_it_was(url: str, tmp_path: Path) -> None:
-    async with storming(url, tmp_path / "node", seed=7) as storm:
+async def test_a_server_that_is_killed_goes_on_where_it_was(empty_url: str, tmp_path: Path) -> None:
+    async with storming(empty_url, tmp_path / "node", seed=7) as storm:
         for _ in range(RUNS):
             await storm.run()
     assert storm.tally.accepted > 0

@@ -23,10 +23,10 @@ SUBJECTS = ("ses_done", "ses_open")
 
 
 @pytest.fixture
-async def aged(url: str) -> Database:
+async def aged(empty_url: str) -> Database:
     """A database with an event that was told and one that was not, a while later."""
     clock = ManualClock()
-    database = await Database.open(url, clock=clock)
+    database = await Database.open(empty_url, clock=clock)
     await database.migrate()
     await prepare(database)
     await Accounts(database).create(ACCOUNT, ACCOUNT)
