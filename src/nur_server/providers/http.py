@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx2
 import orjson
 
+from nur_server import tls
 from nur_server.errors import (
     ProviderError,
     ProviderGarbled,
@@ -58,6 +59,7 @@ def model_client(read_seconds: float) -> httpx2.AsyncClient:
     environment are ignored.
     """
     return httpx2.AsyncClient(
+        verify=tls.trusted(),
         timeout=httpx2.Timeout(
             connect=CONNECT_SECONDS,
             read=read_seconds,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpcore2
 import httpx2
 
+from nur_server import tls
 from nur_server.errors import InvalidRequest, PayloadTooLarge
 
 CONNECT_SECONDS = 5.0
@@ -199,7 +200,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, backend: GuardedBackend) -> None:
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpx2.create_ssl_context(trust_env=False),
+            ssl_context=tls.trusted(),
             max_connections=256,
             max_keepalive_connections=0,
             network_backend=backend,

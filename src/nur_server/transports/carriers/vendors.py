@@ -4,6 +4,7 @@ from typing import assert_never
 
 import httpx2
 
+from nur_server import tls
 from nur_server.clock import Clock
 from nur_server.errors import InvalidRequest
 from nur_server.settings import CarrierName, Settings
@@ -16,6 +17,7 @@ READ_SECONDS = 8.0
 def carrier_client() -> httpx2.AsyncClient:
     """The client for a carrier's REST interface, to be closed by who made it."""
     return httpx2.AsyncClient(
+        verify=tls.trusted(),
         timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
         follow_redirects=False,
         trust_env=False,
