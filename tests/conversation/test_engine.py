@@ -505,6 +505,18 @@ def test_interrupting_the_last_answer_gives_no_further_turn() -> None:
     assert s.ended is EndedReason.MAX_TURNS
 
 
+def test_words_that_are_still_awaited_are_not_lost_when_the_last_turn_is_used_up() -> None:
+    s = stage(replace(CONFIG, max_turns=1), transcript_delay=2.5)
+    s.say("Do you sell boots?", at=0.5)
+    s.say("And do you sell hats too?", at=3.5)
+    s.say("What about sandals?", at=7.0)
+    s.run(30)
+    opened, closed = (len(s.notices_of(k)) for k in (UserSpeechStarted, UserSpeechStopped))
+    assert opened == closed
+    assert s.ended is EndedReason.MAX_TURNS
+    assert s.notices.index(s.notices_of(SessionEnded)[0]) == len(s.notices) - 1
+
+
 def test_silence_is_asked_about_and_then_ends_the_session() -> None:
     silence = SilencePolicy(reprompt_seconds=4, max_reprompts=2, end_seconds=10)
     s = stage(replace(CONFIG, silence=silence, greeting="Hello!")).run(40)

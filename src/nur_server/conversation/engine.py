@@ -93,6 +93,9 @@ class Conversation:
         self._is_leaving = False
         """The agent ends the conversation after its last word."""
         self._ended_reason: EndedReason | None = None
+        self._is_turn_over = False
+        """The user has said something, and it is still to be seen what comes next: only once the
+        event is dealt with is it known whether they say more."""
         self._user_turns = 0
         self._reprompts = 0
 
@@ -113,6 +116,9 @@ class Conversation:
         self._ring_due_timers()
         if not self._has_ended:
             self._dispatch(event)
+        if self._is_turn_over:
+            self._is_turn_over = False
+            self._next()
         return self._context.take_actions()
 
     def _dispatch(self, event: Event) -> None:
@@ -261,7 +267,7 @@ class Conversation:
         self._is_leaving = False
         if self._has_used_up_turns():
             self._talker.drop_speculation()
-            self._next()
+            self._is_turn_over = True
             return
         self._user_turns += 1
         has_floor = not self._listener.is_user_speaking and self._context.is_connected
@@ -272,7 +278,7 @@ class Conversation:
             return
         self._due = (Trigger.USER_SPEECH, instructions)
         self._phone.keep_here()
-        self._next()
+        self._is_turn_over = True
 
     @property
     def _owed_instructions(self) -> str | None:
