@@ -1,8 +1,8 @@
 """The scorecard of turn-taking: overlaps and pauses through the real server, in real time.
 
-    python -m bench.scorecard                     # both sets of scenes, every condition
+    python -m bench.scorecard                     # every set of scenes, every condition
     python -m bench.scorecard --quick             # a small part of it
-    python -m bench.scorecard --set held_out --condition clean --kind backchannel
+    python -m bench.scorecard --set fresh --condition clean --kind backchannel
     python -m bench.scorecard --folder RECORDINGS --json results.json
 
 The scenes are spoken by the embedded synthesisers. The server runs in a process of its own with
@@ -29,9 +29,8 @@ from bench.scorecard.measures import Result, judge, raw
 from bench.scorecard.mixing import Studio
 from bench.scorecard.playing import Seen, play
 from bench.scorecard.report import show
-from bench.scorecard.scenes import Condition, Kind, Scene, recorded, scripted
+from bench.scorecard.scenes import SETS, Condition, Kind, Scene, recorded, scripted
 from bench.scorecard.server import BRIEF, MONOLOGUE, running_server
-from bench.scorecard.wordings import SETS
 from bench.server import BenchServer
 
 QUICK = 2

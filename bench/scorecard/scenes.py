@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bench.scorecard.wordings import SETS, Wordings
+from bench.scorecard.wordings import HELD_OUT, TUNING, Wordings
+from bench.scorecard.wordings_fresh import FRESH
 
+SETS = {"tuning": TUNING, "held_out": HELD_OUT, "fresh": FRESH}
 OPENING = "Please tell me everything about your offers."
 """Said by the user before every overlap: the agent answers at length, and knows their level."""
 READINGS = 2

@@ -1,6 +1,7 @@
-"""What is said in the scenes, in two disjoint sets.
+"""What is said in the scenes: the first two of three disjoint sets; `wordings_fresh` has the third.
 
-The policy was tuned on `TUNING`; `HELD_OUT` has other words and other voices, and is only measured.
+The policy was tuned on `TUNING`. `HELD_OUT` has other words and other voices; its pauses were read
+when rules were written, so it is no clean test any more.
 In a pause scene `|` marks where the speaker stops to think.
 """
 
@@ -328,5 +329,3 @@ HELD_OUT = Wordings(
         ("How was your stay?", "We really enjoyed the quiet garden."),
     ),
 )
-
-SETS = {"tuning": TUNING, "held_out": HELD_OUT}
