@@ -1,7 +1,7 @@
 """Where a server is going to be: its data directory, its port, its speech models.
 
 It is taken before the server itself is imported: who cannot have it is told at once, and the
-models load meanwhile.
+models and certificates load meanwhile.
 """
 
 import os
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nur_server import tls
 from nur_server.cli import screen
 from nur_server.cli.failures import Failure
 from nur_server.cli.home import Home
@@ -44,6 +45,7 @@ def claimed(settings: Settings) -> Iterator[Place]:
         port = listener.getsockname()[1]
         pull(settings)
         weights.open_ahead(settings.models_dir, hears=settings.stt_url is None)
+        tls.read_ahead()
         claim.announce(address)
         yield Place(settings.model_copy(update={"port": port}), home, listener, address)
 

@@ -15,7 +15,6 @@ from nur_server.jobs.scheduled_calls import PLACE, ScheduledCalls
 from nur_server.jobs.webhooks import BACK_OFF_SECONDS, Deliverer
 from nur_server.providers.net import guarded_client
 from nur_server.store.engine import Database
-from nur_server.store.outbox import prepare
 from nur_server.store.webhooks import DELIVER
 
 
@@ -75,8 +74,7 @@ class Work:
         self._cleaning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """After this node's own lost sessions were ended."""
-        await prepare(self._database)
+        """After this node's own lost sessions were ended, and `outbox.prepare`."""
         await announce_lost_sessions(self._database, self._node_id)
         await put_down_lost(self._database, self._node_id)
         await self.presence.start()

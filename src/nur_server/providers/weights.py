@@ -42,7 +42,7 @@ ATTEMPTS = 3
 POLL_SECONDS = 0.25
 NETWORKS = (".onnx", ".ort")
 """How the names of networks end."""
-OPENERS = 2
+OPENERS = 1
 """Threads that open networks."""
 
 _NEUTRAL_WHEEL = (
