@@ -1,6 +1,7 @@
 """Jobs are put down with the rows they belong to, and carried out."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,25 @@ from nur_server.jobs.queue import Job, Queue, QueueName, Run, enqueue
 from nur_server.store.engine import Database
 
 from .conftest import QUICK, WAIT_SECONDS, eventually
+
+IDLE_SERVER = """
+import asyncio, sys
+from nur_server.jobs.queue import Queue
+from nur_server.store import outbox
+from nur_server.store.engine import Database
+
+async def run():
+    database = await Database.open(sys.argv[1])
+    await outbox.prepare(database)
+    queue = Queue(database, "node-a")
+    await queue.start()
+    await asyncio.sleep(0)
+    await queue.stop()
+    await database.close()
+
+asyncio.run(run())
+sys.exit("dbos" in sys.modules)
+"""
 
 
 class Worker:
@@ -173,6 +193,14 @@ async def test_nothing_is_started_before_there_is_something_to_do(worker: Worker
     assert not worker.queue.is_started
     await worker.put_down(note("first"))
     await worker.until(lambda: worker.queue.is_started)
+
+
+async def test_where_there_is_nothing_to_do_dbos_is_not_even_loaded(
+    database: Database, empty_url: str
+) -> None:
+    """`database`, at `empty_url`, is prepared."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", IDLE_SERVER, empty_url)
+    assert await process.wait() == 0
 
 
 async def test_jobs_that_were_done_are_forgotten_in_time(worker: Worker) -> None:

@@ -5,30 +5,26 @@ carried out again, under the same key. So a handler first finds out what is left
 that fails is tried again, later and later. Waiting takes up nothing: a job that is to be tried
 again is put down anew with a later time.
 
-DBOS exists once in a process, and is started when there is something to do.
+DBOS exists once in a process. It is loaded and started when there is something to do.
 """
 
 import asyncio
-import logging
-import sqlite3
-import threading
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from dbos import DBOS, DBOSClient, WorkflowStatus
-from sqlalchemy import URL, Engine, create_engine, event, text
+from sqlalchemy import text
 
-from nur_server.clock import SystemClock, iso
+from nur_server.clock import SystemClock
 from nur_server.errors import InternalError, NurError
 from nur_server.store import outbox
-from nur_server.store.addresses import is_sqlite
 from nur_server.store.engine import Database
 from nur_server.store.outbox import Job, QueueName, enqueue
-from nur_server.store.sqlite import BUSY_SECONDS
+
+if TYPE_CHECKING:
+    from nur_server.jobs.machinery import Machinery
 
 __all__ = ["Handler", "Job", "Pace", "Queue", "QueueName", "Run", "enqueue"]
 
@@ -40,16 +36,8 @@ MAX_PAUSE_SECONDS = 300.0
 """Between two tries."""
 STOP_SECONDS = 3.0
 """How long running jobs may go on when the node stops."""
-CONNECTIONS = 8
-"""Of its own, to the database."""
-RUNNING_AT_ONCE = {QueueName.JOBS: 32, QueueName.WEBHOOKS: 64}
-PER_RECEIVER = 8
-"""Deliveries to one receiver at a time, per node."""
 KEPT = timedelta(days=2)
 """How long a job that was done is remembered by its key."""
-BATCH = 500
-THREADS = "dbos-executor-"
-"""What the names of DBOS's threads begin with."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +80,7 @@ class Queue:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
         self._launching: asyncio.Future[None] | None = None
-        self._engine: Engine | None = None
+        self._machinery: Machinery | None = None
         self._is_stopping = False
 
     def register(self, name: str, handler: Handler) -> None:
@@ -102,7 +90,7 @@ class Queue:
     @property
     def is_started(self) -> bool:
         """Whether there ever was something to do."""
-        return self._engine is not None
+        return self._machinery is not None
 
     async def start(self) -> None:
         """Be ready: jobs can be put down, and will be carried out."""
@@ -121,20 +109,22 @@ class Queue:
                 await asyncio.wait(self._running, timeout=STOP_SECONDS)
             for task in self._running:
                 task.cancel()
-        if self._engine is not None:
-            await asyncio.to_thread(self._shut_down)
+        if self._machinery is not None:
+            await asyncio.to_thread(self._machinery.shut_down, STOP_SECONDS)
+            self._machinery = None
+            _place.leave(self)
 
     async def adopt(self, present: Collection[str]) -> int:
         """Carry out again what nodes that are not present had begun. How many jobs that is."""
-        if self._engine is None:
+        if self._machinery is None:
             return 0
-        return await asyncio.to_thread(_adopt, frozenset(present))
+        return await asyncio.to_thread(self._machinery.adopt, frozenset(present))
 
     async def forget(self, now: datetime) -> int:
         """Remove jobs that were done long ago. How many, of a batch."""
-        if self._engine is None:
+        if self._machinery is None:
             return 0
-        return await asyncio.to_thread(_forget, now - KEPT)
+        return await asyncio.to_thread(self._machinery.forget, now - KEPT)
 
     # Starting and stopping
 
@@ -165,45 +155,20 @@ class Queue:
         if self._is_stopping or not _place.take(self):
             return
         assert self._loop is not None
-        url = asyncio.run_coroutine_threadsafe(outbox.url_of(self._database), self._loop).result(
-            STOP_SECONDS
-        )
-        engine = _engine(url)
         try:
-            DBOS(
-                config={
-                    "name": outbox.APPLICATION,
-                    "system_database_engine": engine,
-                    "dbos_system_schema": outbox.SCHEMA,
-                    "application_version": outbox.VERSION,
-                    "executor_id": self._node_id,
-                    "log_level": "WARNING",
-                    "enable_otlp": False,
-                    "max_executor_threads": sum(RUNNING_AT_ONCE.values()) + 8,
-                    "use_listen_notify": False,
-                    "notification_listener_polling_interval_sec": self._pace.idle_seconds,
-                }
+            from nur_server.jobs.machinery import Machinery
+
+            url = asyncio.run_coroutine_threadsafe(outbox.url_of(self._database), self._loop)
+            self._machinery = Machinery.launch(
+                url.result(STOP_SECONDS),
+                self._node_id,
+                self.perform,
+                poll_seconds=self._pace.poll_seconds,
+                idle_seconds=self._pace.idle_seconds,
             )
-            _set_up_queues(engine, self._pace.poll_seconds)
-            DBOS.launch()
         except BaseException:
-            DBOS.destroy()
-            engine.dispose()
             _place.leave(self)
             raise
-        self._engine = engine
-
-    def _shut_down(self) -> None:
-        """Blocks, a second or so. An outcome that cannot be noted any more is found out again."""
-        assert self._engine is not None
-        logging.getLogger("dbos").setLevel(logging.CRITICAL)
-        DBOS.destroy()
-        for thread in threading.enumerate():
-            if thread.name.startswith(THREADS):
-                thread.join(STOP_SECONDS)
-        self._engine.dispose()
-        self._engine = None
-        _place.leave(self)
 
     # Carrying out
 
@@ -291,71 +256,3 @@ class _Place:
 
 
 _place = _Place()
-
-
-@DBOS.workflow(name=outbox.WORKFLOW)
-def _carry_out(written: dict[str, Any]) -> None:
-    """What DBOS runs: any job. DBOS's own record of it says whether it was carried out."""
-    holder, key = _place.holder, DBOS.workflow_id
-    assert holder is not None
-    assert key is not None
-    holder.perform(key, outbox.read(written))
-
-
-def _set_up_queues(engine: Engine, poll_seconds: float) -> None:
-    """Before the start, which looks for queues at once and then every second."""
-    client = DBOSClient(
-        system_database_engine=engine,
-        dbos_system_schema=outbox.SCHEMA,
-        application_name=outbox.APPLICATION,
-    )
-    for name, at_once in RUNNING_AT_ONCE.items():
-        per_receiver = PER_RECEIVER if name is QueueName.WEBHOOKS else None
-        client.register_queue(
-            name.value,
-            worker_concurrency=at_once,
-            partition_worker_concurrency=per_receiver,
-            polling_interval_sec=poll_seconds,
-        )
-
-
-def _adopt(present: frozenset[str]) -> int:
-    orphans: dict[str | None, list[str]] = defaultdict(list)
-    for job in _jobs(status="PENDING"):
-        if job.executor_id not in present:
-            orphans[job.queue_name].append(job.workflow_id)
-    for queue_name, keys in orphans.items():
-        DBOS.resume_workflows(keys, queue_name=queue_name)
-    return sum(len(keys) for keys in orphans.values())
-
-
-def _forget(before: datetime) -> int:
-    done = _jobs(status=["SUCCESS", "ERROR", "CANCELLED"], completed_before=iso(before))
-    keys = [job.workflow_id for job in done]
-    if keys:
-        DBOS.delete_workflows(keys)
-    return len(keys)
-
-
-def _jobs(**filters: Any) -> list[WorkflowStatus]:
-    return DBOS.list_workflows(
-        name=outbox.WORKFLOW, limit=BATCH, load_input=False, load_output=False, **filters
-    )
-
-
-def _engine(url: URL) -> Engine:
-    if not is_sqlite(url):
-        return create_engine(url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True)
-    engine = create_engine(
-        url,
-        connect_args={"timeout": BUSY_SECONDS, "isolation_level": "IMMEDIATE"},
-        pool_size=CONNECTIONS,
-        max_overflow=0,
-    )
-
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    event.listen(engine, "connect", prepare)
-    return engine

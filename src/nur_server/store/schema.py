@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0006"
+REVISION = "0007"
 """The migration that leads to these tables."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -406,6 +406,16 @@ class WishRow(Table):
     node_id: Mapped[str]
     reason: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class LibraryRow(Table):
+    """A library that keeps tables of its own in this database."""
+
+    __tablename__ = "libraries"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str]
+    """The last that brought its tables to what it needs."""
 
 
 class RateLimitRow(Table):
