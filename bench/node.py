@@ -7,7 +7,6 @@ the server does, not what Python does before it.
 import asyncio
 import multiprocessing
 import os
-import socket
 import time
 from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx2
 import uvicorn
 
+from bench.server import free_port
 from nur_server.api.app import Telephony, create_app
 from nur_server.calls.policy import CallPolicy
 from nur_server.jobs.queue import Pace
@@ -42,7 +42,7 @@ class Node:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.database_url = url
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = folder
         self._process: ForkServerProcess | None = None
 
@@ -97,12 +97,6 @@ class Node:
         )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _serve(url: str, port: int, folder: Path) -> None:
     """Be the server."""
     log = os.open(folder / LOG, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
@@ -121,9 +115,9 @@ def _serve(url: str, port: int, folder: Path) -> None:
 
     app = create_app(
         Settings(
-            _env_file=None,  # type: ignore[call-arg]
+            _env_file=None,
             data_dir=folder,
-            database_url=url,  # type: ignore[arg-type]
+            database_url=url,
             port=port,
             allow_private_urls=True,
             discover_models=False,

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from nur_server.cli import process
 if TYPE_CHECKING:
     from nur_server.providers.catalogue import Catalogue
     from nur_server.settings import Settings
+    from nur_server.store.records import NewKey
 
 READY_SECONDS = 60.0
 LONG_ANSWER = (
@@ -76,21 +77,35 @@ def running_server(engines: str) -> Iterator[BenchServer]:
 
 @contextmanager
 def started(module: str, *arguments: str) -> Iterator[BenchServer]:
-    """The server that `python -m module arguments… PORT FOLDER` is, ended with the block."""
+    """The server that `python -m module arguments… PORT FOLDER` is, ended with the block.
+
+    It has been started once before: the first start makes the database, and loads what does that.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with _running(module, arguments, Path(folder)):
+            pass
+        with _running(module, arguments, Path(folder)) as server:
+            yield server
+
+
+@contextmanager
+def _running(module: str, arguments: Sequence[str], folder: Path) -> Iterator[BenchServer]:
+    port = free_port()
+    command = [sys.executable, "-m", module, *arguments, str(port), str(folder)]
+    began = time.monotonic()
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    with log, ended(process):
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, process, folder / "log")
+        ready = time.monotonic() - began
+        yield BenchServer(url, (folder / "key").read_text(), process.pid, ready)
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", module, *arguments, str(port), folder]
-        began = time.monotonic()
-        log = (Path(folder) / "log").open("w")
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        with log, ended(process):
-            url = f"http://127.0.0.1:{port}"
-            wait_until_ready(url, process, Path(folder) / "log")
-            ready = time.monotonic() - began
-            key = (Path(folder) / "key").read_text()
-            yield BenchServer(url, key, process.pid, ready)
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -140,11 +155,14 @@ async def _run(engines: str, settings: "Settings", ready: Callable[[], None]) ->
     from nur_server.cli.place import bind
     from nur_server.cli.serving import Server
 
+    def keep(key: "NewKey") -> None:
+        (settings.data_dir / "key").write_text(key.secret)
+
     app = create_app(
         settings,
         catalogue=await _scripted(settings) if engines == "scripted" else None,
         rate_limits={},
-        on_first_key=lambda key: (settings.data_dir / "key").write_text(key.secret) and None,
+        on_first_key=keep,
     )
     with bind(settings) as listener:
         async with app.router.lifespan_context(app), asyncio.TaskGroup() as group:

@@ -11,7 +11,6 @@ the models meanwhile.
 
 import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.server import BenchServer, ended, wait_until_ready
+from bench.server import BenchServer, ended, free_port, wait_until_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,6 @@ def start(folder: Path) -> Start:
                 server.resident_mb(),
                 server.threads(),
             )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """The embedded synthesisers: time to first audio, cost, many agents at once, intelligibility.
 
-    python bench/tts.py [--at-once 16] [--no-wer]
+    python -m bench.tts [--at-once 16] [--no-wer]
 
 Prints for each engine of this machine the wall time to the first chunk, CPU seconds per second of
 audio (of a child process, too), the same with many clauses at once, and the word error rate of its
@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.wer import SENTENCES, Clip, measure, speech
 from nur_server.ports import SpeakRequest, TextToSpeech
 from nur_server.providers import flite
 from nur_server.providers.espeak import Espeak
 from nur_server.providers.flite import Flite
-from wer import SENTENCES, Clip, measure, speech
 
 REPEATS = 3
 

@@ -1,6 +1,6 @@
 """The turn model: what it says about whole and unfinished sentences, and what it costs.
 
-    python bench/turn_model.py [--dir DIR]
+    python -m bench.turn_model [--dir DIR]
 
 DIR holds recordings and a `manifest.json` (default `../shared/audio`); where it is absent only the
 cost is measured, on noise. A recording whose transcript ends in `. ? !` counts as finished, one
@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.wer import RATE, RECORDINGS, Clip, recordings
 from nur_server.providers import weights
 from nur_server.providers.mel import log_mel
 from nur_server.providers.smart_turn import SmartTurnModel
 from nur_server.settings import Settings
-from wer import RATE, RECORDINGS, Clip, recordings
 
 PAUSE = np.zeros(RATE // 5, np.int16)
 REPEATS = 10

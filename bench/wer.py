@@ -1,6 +1,6 @@
 """Word error rate of the embedded recogniser, fed through its port as a live session feeds it.
 
-    python bench/wer.py [--dir DIR] [--partials] [--show]
+    python -m bench.wer [--dir DIR] [--partials] [--show]
 
 DIR holds recordings and a `manifest.json`: a list of objects with `file`, `transcript` and `kind`.
 Without it `../shared/audio` is used, and where that is absent, sentences of the embedded
@@ -87,7 +87,7 @@ def recordings(folder: Path) -> list[Clip]:
         if not entry.get("transcript"):
             continue
         samples, rate = soundfile.read(folder / entry["file"], dtype="int16", always_2d=True)
-        mono = samples[:, 0] if rate == RATE else soxr.resample(samples[:, 0], rate, RATE)
+        mono = np.asarray(soxr.resample(samples[:, 0], rate, RATE), np.int16)
         kind = entry.get("kind", "recording")
         clips.append(Clip(entry["file"], kind, entry["transcript"], mono))
     return clips
