@@ -34,7 +34,7 @@ from nur_server.ports import ListenOptions, Samples, SpeakRequest, SpeechToText,
 from nur_server.providers import flite, weights
 from nur_server.providers.espeak import Espeak
 from nur_server.providers.flite import Flite
-from nur_server.providers.moonshine import PARTIAL_SECONDS, Moonshine
+from nur_server.providers.moonshine import FIRST_PARTIAL_SECONDS, PARTIAL_SECONDS, Moonshine
 from nur_server.providers.silero import WINDOW, SileroModel
 from nur_server.settings import Settings
 
@@ -166,7 +166,12 @@ class Utterance:
             self._marked = True
             self.audio.mark_pause()
             await self._heard(self.audio.length)
-        if self._partials and self.audio.length >= self._covered + PARTIAL_SECONDS * RATE:
+        due = (
+            self._covered + PARTIAL_SECONDS * RATE
+            if self._covered
+            else FIRST_PARTIAL_SECONDS * RATE
+        )
+        if self._partials and self.audio.length >= due:
             await self._heard(self.audio.length)
 
     async def finish(self) -> str:
