@@ -9,11 +9,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import numpy as np
+import pytest
 import soundfile
 
+from nur_server.audio.encode import RecordingFormat
 from nur_server.clock import SystemClock
 from nur_server.store.recordings import delete_expired_recordings
 from tests.api_realtime.conftest import RATE, Serve, Server, eventually
+from tests.store.s3 import S3, URL, s3, s3_server
+
+__all__ = ["s3", "s3_server"]
 
 CALLER_HZ, AGENT_HZ = 700, 300
 """The agent's is what the scripted voice of these tests sounds like."""
@@ -143,6 +148,31 @@ async def test_formats_ranges_and_links(serve: Serve) -> None:
         async with httpx2.AsyncClient(trust_env=False) as stranger:
             refused = await stranger.get(url._replace(query="").geturl(), params=early)
         assert refused.status_code == 403
+
+
+async def test_a_recording_in_a_bucket_is_heard_from_there(serve: Serve, s3: S3) -> None:
+    clock = LateClock()
+    async with serve(clock=clock, blobs_url=URL) as server:
+        session_id = await hold_session(server, recording=True, recording_retention_days=7)
+        recording = await ready(server, session_id)
+        assert recording["url"].startswith(f"{s3.address}/calls/nur/recordings/")
+        assert recording["size_bytes"] == len((await fetch(recording["url"])).content)
+        for kind in RecordingFormat:
+            shown = await server.get(f"/voice/recording/{recording['id']}?format={kind}")
+            audio = await fetch(shown["url"])
+            if kind is not RecordingFormat.FLAC:
+                assert (audio.status_code, audio.has_redirect_location) == (307, True)
+                audio = await fetch(audio.headers["location"])
+            assert audio.headers["content-type"] == kind.media_type
+            info = soundfile.info(io.BytesIO(audio.content))
+            assert (info.samplerate, info.channels) == (16_000, 2)
+            assert info.duration == pytest.approx(recording["duration_seconds"], abs=0.03)
+        names = sorted(key.rpartition("/")[2] for key in s3.stored())
+        assert names == [f"{recording['id']}.{suffix}" for suffix in ("flac", "ogg", "wav")]
+        clock.late_days = 8
+        services = server.services
+        assert await delete_expired_recordings(services.database, services.blobs) == 1
+        assert s3.stored() == []
 
 
 class LateClock(SystemClock):

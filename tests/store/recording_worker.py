@@ -19,20 +19,25 @@ from nur_server.providers.scripted import (
 )
 from nur_server.session.recorder import RATE, Recorders
 from nur_server.session.setup import SessionSetup
-from nur_server.store.blobs import Blobs, Bucket, Folder
+from nur_server.store.blobs import Blobs, Bucket, Folder, open_blobs
 from nur_server.store.engine import Database
 from nur_server.store.recordings import RecordingArchive
+from tests.store.s3 import URL
 from tests.store.samples import ACCOUNT, NODE
 
 FRAME = RATE // 50
 
 
 def open_store(kind: str, folder: Path) -> Blobs:
-    if kind == "folder":
-        return Folder(folder)
-    from obstore.store import LocalStore
+    match kind:
+        case "folder":
+            return Folder(folder)
+        case "s3":
+            return open_blobs(URL)
+        case _:
+            from obstore.store import LocalStore
 
-    return Bucket(LocalStore(folder, mkdir=True))
+            return Bucket(LocalStore(folder, mkdir=True))
 
 
 async def record(url: str, kind: str, folder: str, session_id: str) -> None:

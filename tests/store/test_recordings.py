@@ -16,7 +16,7 @@ import soundfile
 from nur_server.audio.encode import RecordingFormat
 from nur_server.audio.flac import FlacEncoder
 from nur_server.clock import ManualClock
-from nur_server.errors import Conflict, NotFound
+from nur_server.errors import Conflict, NotFound, Unavailable
 from nur_server.store.blobs import Blobs, Folder
 from nur_server.store.engine import Database
 from nur_server.store.recordings import (
@@ -32,7 +32,10 @@ from nur_server.store.recordings import (
 from nur_server.store.sessions import end_lost_sessions
 
 from .recording_worker import open_store
+from .s3 import s3, s3_server
 from .samples import ACCOUNT, NODE, OTHER_ACCOUNT, live_session
+
+__all__ = ["s3", "s3_server"]
 
 ROOT = Path(__file__).parents[2]
 RATE = 16_000
@@ -139,6 +142,69 @@ async def test_one_that_broke_off_keeps_what_there_is_and_says_why(
     assert record.duration_seconds == pytest.approx(2, abs=0.26), "less at most one block"
 
 
+class Unsteady(Folder):
+    """A folder that now and then does not do as it is told."""
+
+    trouble: Unavailable | None = None
+
+    async def put(self, key: str, source: Path) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        await super().put(key, source)
+
+
+async def test_what_a_full_disk_leaves_no_room_to_close_can_be_heard_as_it_is(
+    database: Database, tmp_path: Path
+) -> None:
+    blobs = Unsteady(tmp_path / "blobs")
+    recording_id = await make(database, blobs)
+    blobs.trouble = Unavailable("no space is left for recordings", code="disk_full")
+    archive = RecordingArchive(database, blobs, NODE)
+    await archive.fail(recording_id, "disk_full", "no space is left for recordings")
+    record = await Recordings(database, blobs, ACCOUNT).get(recording_id)
+    assert (record.status, record.error_code) == (RecordingStatus.FAILED, "disk_full")
+    assert record.can_be_heard
+    async with blobs.local(blob_key(ACCOUNT, recording_id)) as path:
+        assert playable_seconds(path) == pytest.approx(record.duration_seconds, abs=0.001)
+
+
+async def test_what_was_kept_is_found_once_the_store_is_back(
+    database: Database, tmp_path: Path, clock: ManualClock
+) -> None:
+    blobs = Unsteady(tmp_path / "blobs")
+    recording_id = await make(database, blobs)
+    blobs.trouble = Unavailable("the folder is away", code="blobs_unavailable")
+    archive = RecordingArchive(database, blobs, NODE)
+    await archive.fail(recording_id, "recording_timeout", "it took too long")
+    record = await Recordings(database, blobs, ACCOUNT).get(recording_id)
+    assert (record.status, record.can_be_heard) == (RecordingStatus.FAILED, False)
+    assert record.error_code == "recording_timeout"
+    await end_lost_sessions(database, NODE)
+    clock.advance(3600)
+    ours = Recordings(database, blobs, ACCOUNT)
+    assert await recover_abandoned(database, blobs, "node-b") == 0, "another node's folder"
+    assert await recover_abandoned(database, blobs, NODE) == 0
+    assert not (await ours.get(recording_id)).can_be_heard
+    blobs.trouble = None
+    assert await recover_abandoned(database, blobs, NODE) == 1
+    found = await ours.get(recording_id)
+    assert (found.status, found.error_code) == (RecordingStatus.FAILED, "recording_timeout")
+    assert found.can_be_heard and found.ended_at == record.ended_at
+    assert await recover_abandoned(database, blobs, NODE) == 0
+
+
+async def test_where_nothing_was_kept_it_is_not_looked_for_again(
+    database: Database, blobs: Blobs, clock: ManualClock
+) -> None:
+    recording_id = await make(database, blobs)
+    await blobs.delete([blob_key(ACCOUNT, recording_id)])
+    await end_lost_sessions(database, NODE)
+    await RecordingArchive(database, blobs, NODE).fail(recording_id, "disk_full", "no space")
+    clock.advance(3600)
+    assert await recover_abandoned(database, blobs, NODE) == 0
+    assert not (await Recordings(database, blobs, ACCOUNT).get(recording_id)).can_be_heard
+
+
 async def test_a_node_closes_its_own_from_before_it_started(
     database: Database, blobs: Blobs, clock: ManualClock
 ) -> None:
@@ -158,7 +224,7 @@ async def test_one_whose_audio_is_lost_is_closed_too(
     database: Database, blobs: Blobs, clock: ManualClock
 ) -> None:
     recording_id = await make(database, blobs)
-    await blobs.delete(blob_key(ACCOUNT, recording_id))
+    await blobs.delete([blob_key(ACCOUNT, recording_id)])
     clock.advance(1)
     assert await recover_recordings(database, blobs, NODE, clock.now()) == 1
     record = await Recordings(database, blobs, ACCOUNT).get(recording_id)
@@ -179,11 +245,11 @@ async def test_any_node_closes_what_is_left_in_a_shared_store(
             recording_id, encoder.write(np.full((RATE, 2), 1000, np.int16)) or b" "
         )
     clock.advance(3600)
-    assert await recover_abandoned(database, blobs) == 0
+    assert await recover_abandoned(database, blobs, NODE) == 0
     await end_lost_sessions(database, NODE)
-    assert await recover_abandoned(database, blobs) == 0
+    assert await recover_abandoned(database, blobs, NODE) == 0
     clock.advance(3600)
-    assert await recover_abandoned(database, blobs) == 1
+    assert await recover_abandoned(database, blobs, NODE) == 1
     record = await Recordings(database, blobs, ACCOUNT).get(recording_id)
     assert record.duration_seconds is not None and record.duration_seconds > 4
 
@@ -202,11 +268,12 @@ async def recording_process(*arguments: object) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-@pytest.mark.parametrize("store", ["folder", "bucket"])
+@pytest.mark.parametrize("store", ["folder", "s3"])
 async def test_kill_9_leaves_all_but_the_last_seconds(
-    database: Database, url: str, tmp_path: Path, store: str
+    database: Database, url: str, tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
-    pytest.importorskip("obstore", reason="needs obstore")
+    if store == "s3":
+        request.getfixturevalue("s3")
     folder = tmp_path / store
     session = await live_session(database)
     async with recording_process(url, store, folder, session.id) as process:

@@ -273,6 +273,7 @@ async def _start(
     toolbox = Toolbox(database, clock, allow_private=settings.allow_private_urls)
     stack.push_async_callback(_bounded, "tools", toolbox.stop)
     blobs = open_blobs(recording_links.blobs_url(settings))
+    await blobs.check()
     recorders = Recorders(RecordingArchive(database, blobs, node_id), clock)
     stack.push_async_callback(_bounded, "recordings", recorders.close)
     live = FleetSessions(

@@ -55,7 +55,7 @@ async def keep_recordings(
     while not stopping.is_set():
         try:
             saved = await recover_recordings(database, blobs, node_id, started)
-            saved += await recover_abandoned(database, blobs)
+            saved += await recover_abandoned(database, blobs, node_id)
             if saved:
                 log.warning("closed recordings that had been cut off", recordings=saved)
             await delete_expired_recordings(database, blobs)
@@ -86,7 +86,9 @@ class RecordingObject(Shown):
     format: Literal["flac", "opus", "wav"] = Field(description="Of the audio at `url`.")
     duration: int | None = Field(description="`duration_seconds` in whole seconds.")
     duration_seconds: float | None
-    size_bytes: int | None = Field(description="As FLAC.")
+    size_bytes: int | None = Field(
+        description="As FLAC. Null: not known yet, or not while the store is away."
+    )
     lost_seconds: float = Field(description="Left silent because the server was overloaded.")
     error_code: str | None
     error_message: str | None

@@ -17,7 +17,7 @@ class RecordingFormat(StrEnum):
 
     FLAC = "flac"
     OPUS = "opus"
-    """In an Ogg file: a sixth of FLAC."""
+    """In an Ogg file; the smallest."""
     WAV = "wav"
 
     @property
@@ -55,6 +55,15 @@ def transcode(source: Path, target: Path, wanted: RecordingFormat) -> float:
                 made.write(block)
                 samples += len(block)
     return samples / rate
+
+
+def seconds_of(source: Path) -> float:
+    """How much of a recording can be heard, also of one that breaks off; 0 where it is no audio."""
+    try:
+        with soundfile.SoundFile(source) as given:
+            return sum(map(len, _blocks(given))) / int(given.samplerate)
+    except soundfile.LibsndfileError:
+        return 0.0
 
 
 def _blocks(given: soundfile.SoundFile) -> Iterator[NDArray[np.int16]]:

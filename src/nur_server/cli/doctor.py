@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from rich.text import Text
 
+from nur_server.api.recordings import blobs_url
 from nur_server.cli import screen, serving
 from nur_server.cli.database import opened
 from nur_server.cli.home import Home
@@ -21,6 +22,7 @@ from nur_server.providers.discovery import chat_models, discover
 from nur_server.providers.espeak import Espeak
 from nur_server.providers.http import answered, model_client, read_json
 from nur_server.settings import Settings
+from nur_server.store.blobs import open_blobs
 
 ANSWER_SECONDS = 3.0
 """Longest wait for a model server."""
@@ -75,6 +77,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         await _language_model(settings),
         *[finding async for finding in _speech_servers(settings)],
         await _database(settings),
+        await _recordings(settings),
         _server(settings),
         _microphone(),
     ]
@@ -185,6 +188,15 @@ async def _database(settings: Settings) -> Finding:
         return Finding("database", State.BAD, error.message)
     kind = "SQLite" if settings.database_url is None else "as NUR_DATABASE_URL says"
     return Finding("database", State.GOOD, f"{kind}, data in {settings.data_dir.absolute()}")
+
+
+async def _recordings(settings: Settings) -> Finding:
+    try:
+        await open_blobs(blobs_url(settings)).check()
+    except NurError as error:
+        return Finding("recordings", State.BAD, error.message)
+    where = "in the data directory" if settings.blobs_url is None else "where NUR_BLOBS_URL says"
+    return Finding("recordings", State.GOOD, f"kept {where}")
 
 
 def _server(settings: Settings) -> Finding:

@@ -8,21 +8,34 @@ where the store does not do as it is told: `disk_full`, or `blobs_unavailable`.
 
 import asyncio
 import errno
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
 
-from nur_server.errors import InternalError, NotFound, Unavailable
+import structlog
+
+from nur_server.audio.encode import RecordingFormat
+from nur_server.errors import InternalError, NotFound, NurError, Unavailable
+
+log = structlog.get_logger(__name__)
 
 PIECES = 5
 """Of a growing blob that make one object in a bucket: what a crash may lose, and what a request
 is worth."""
 COPY_BYTES = 8 * 1024 * 1024
+READ_AT_ONCE = 8
+"""Pieces fetched from a bucket at the same time."""
+CHECK_SECONDS = 15.0
+PROBE = "recordings/.writable"
+MEDIA_TYPES = {each.suffix: each.media_type for each in RecordingFormat}
+"""What a bucket says of an object to those who open its link."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BlobWriter(Protocol):
@@ -39,6 +52,10 @@ class Blobs(Protocol):
     is_shared: ClassVar[bool]
     """Every node sees the same."""
 
+    async def check(self) -> None:
+        """Raises `Unavailable` where nothing can be kept."""
+        ...
+
     def create(self, key: str) -> BlobWriter: ...
 
     async def put(self, key: str, source: Path) -> None:
@@ -53,8 +70,8 @@ class Blobs(Protocol):
         """Bytes of a whole blob. None: there is none."""
         ...
 
-    async def delete(self, prefix: str) -> None:
-        """Everything whose key begins so. Nothing happens where there is nothing."""
+    async def delete(self, keys: Collection[str]) -> None:
+        """Whole or in pieces. Nothing happens where there is nothing."""
         ...
 
     def address(self, key: str, life_seconds: int) -> str | None:
@@ -85,7 +102,16 @@ def _s3(url: str) -> Any:
             "NUR_BLOBS_URL names a bucket, which needs obstore: pip install obstore",
             code="invalid_setting",
         ) from None
-    return S3Store.from_url(url)
+    try:
+        # Whether TLS is used is for AWS_ENDPOINT to say.
+        return S3Store.from_url(url, client_options={"allow_http": True})
+    except Exception as error:
+        if not _is_of_store(error):
+            raise
+        raise InternalError(
+            f"NUR_BLOBS_URL: expected s3://bucket/prefix and AWS_… variables: {_said(error)}",
+            code="invalid_setting",
+        ) from error
 
 
 @contextmanager
@@ -93,22 +119,41 @@ def _translated() -> Iterator[None]:
     """Errors of files and object stores as ours."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise NotFound("this recording is not kept any more", code="recording_gone") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise Unavailable("no space is left for recordings", code="disk_full") from error
-        raise Unavailable(
-            f"the folder of recordings cannot be used: {error.strerror or error}",
-            code="blobs_unavailable",
-        ) from error
     except Exception as error:
-        if not type(error).__module__.startswith("obstore"):
+        ours = _ours(error)
+        if ours is None:
             raise
-        raise Unavailable(
-            f"the bucket of recordings cannot be used: {type(error).__name__}",
-            code="blobs_unavailable",
-        ) from error
+        raise ours from error
+
+
+def _ours(error: Exception) -> NurError | None:
+    """What a store said is for the log alone: it tells where recordings are kept."""
+    match error:
+        case FileNotFoundError():
+            return NotFound("this recording is not kept any more", code="recording_gone")
+        case OSError(errno=number) if number in FULL:
+            return Unavailable("no space is left for recordings", code="disk_full")
+        case OSError(strerror=str() as why):
+            return Unavailable(
+                f"the folder of recordings cannot be used: {why}", code="blobs_unavailable"
+            )
+        case _ if _is_of_store(error):
+            log.warning("blobs.refused", said=_said(error))
+            return Unavailable(
+                "the bucket of recordings cannot be used; the server's log says why",
+                code="blobs_unavailable",
+            )
+        case _:
+            return None
+
+
+def _is_of_store(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.startswith("obstore")
+
+
+def _said(error: Exception) -> str:
+    """The first line of an error, without the document it may come with."""
+    return str(error).partition("\n")[0].partition(": <?xml")[0] or type(error).__name__
 
 
 # A folder
@@ -121,6 +166,15 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+
+    async def check(self) -> None:
+        try:
+            await asyncio.to_thread(self._root.mkdir, parents=True, exist_ok=True)
+            writable = os.access(self._root, os.W_OK | os.X_OK)
+        except OSError as error:
+            raise _unusable(self._root, error.strerror or str(error)) from error
+        if not writable:
+            raise _unusable(self._root, "it cannot be written")
 
     def create(self, key: str) -> BlobWriter:
         return _FileWriter(self._path(key))
@@ -142,9 +196,9 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    async def delete(self, prefix: str) -> None:
+    async def delete(self, keys: Collection[str]) -> None:
         with _translated():
-            await asyncio.to_thread(_delete, self._path(prefix))
+            await asyncio.to_thread(_delete, [self._path(key) for key in keys])
 
     def address(self, key: str, life_seconds: int) -> str | None:
         return None
@@ -183,7 +237,7 @@ def _patch(path: Path, header: bytes) -> None:
 def _replace(source: Path, target: Path) -> None:
     """Seen whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.new")
+    beside = _beside(target)
     try:
         shutil.copyfile(source, beside)
         beside.replace(target)
@@ -191,9 +245,23 @@ def _replace(source: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _delete(prefix: Path) -> None:
-    for path in prefix.parent.glob(f"{prefix.name}*"):
+def _delete(paths: Sequence[Path]) -> None:
+    for path in paths:
         path.unlink(missing_ok=True)
+        _beside(path).unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    """Where a file is made that is to take its place; what a crash may leave."""
+    return target.with_name(f".{target.name}.new")
+
+
+def _unusable(root: Path, why: str) -> Unavailable:
+    return Unavailable(
+        f"expected a folder for recordings that can be written at {root}: {why}; "
+        "correct NUR_BLOBS_URL or NUR_DATA_DIR",
+        code="blobs_unavailable",
+    )
 
 
 # A bucket
@@ -207,15 +275,25 @@ class Bucket:
     def __init__(self, store: Any) -> None:
         self._store = store
 
+    async def check(self) -> None:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await _put(self._store, PROBE, b"")
+                await _remove(self._store, [PROBE])
+        except TimeoutError as error:
+            raise _refused(f"no answer within {CHECK_SECONDS:g} s") from error
+        except Exception as error:
+            if not _is_of_store(error):
+                raise
+            raise _refused(_said(error)) from error
+
     def create(self, key: str) -> BlobWriter:
         return _ObjectWriter(self._store, key)
 
     async def put(self, key: str, source: Path) -> None:
-        import obstore
-
-        with _translated():
-            await obstore.put_async(self._store, key, source)
-            await self._delete(_parts_of(key))
+        with _translated(), _bucket_exists():
+            await _put(self._store, key, source)
+            await _remove(self._store, await _parts(self._store, key))
 
     @asynccontextmanager
     async def local(self, key: str) -> AsyncIterator[Path]:
@@ -226,17 +304,16 @@ class Bucket:
             yield path
 
     async def size(self, key: str) -> int | None:
-        import obstore
-
         with _translated():
-            try:
-                return int((await obstore.head_async(self._store, key))["size"])
-            except FileNotFoundError:
-                return None
+            return await _size(self._store, key)
 
-    async def delete(self, prefix: str) -> None:
+    async def delete(self, keys: Collection[str]) -> None:
         with _translated():
-            await self._delete(prefix)
+            for key in keys:
+                found = await _parts(self._store, key)
+                if await _size(self._store, key) is not None:
+                    found.append(key)
+                await _remove(self._store, found)
 
     def address(self, key: str, life_seconds: int) -> str | None:
         import obstore
@@ -250,18 +327,14 @@ class Bucket:
     async def _fetch(self, key: str, path: Path) -> None:
         import obstore
 
-        found = await _keys(self._store, _parts_of(key))
+        parts = await _parts(self._store, key)
         with path.open("wb") as file:
-            for part in found or [key]:
-                answer = await obstore.get_async(self._store, part)
+            async for data in _contents(self._store, parts):
+                await asyncio.to_thread(file.write, data)
+            if not parts:
+                answer = await obstore.get_async(self._store, key)
                 async for chunk in answer.stream(min_chunk_size=COPY_BYTES):
                     await asyncio.to_thread(file.write, bytes(chunk))
-
-    async def _delete(self, prefix: str) -> None:
-        import obstore
-
-        for key in await _keys(self._store, prefix):
-            await obstore.delete_async(self._store, key)
 
 
 class _ObjectWriter:
@@ -274,45 +347,106 @@ class _ObjectWriter:
     async def append(self, data: bytes) -> None:
         self._waiting.append(data)
         if len(self._waiting) >= PIECES:
-            await self._put()
+            await self._keep()
 
     async def finish(self, header: bytes) -> None:
         import obstore
 
-        await self._put()
+        await self._keep()
+        about = _about(self._store, self._key)
         with _translated():
-            async with obstore.open_writer_async(self._store, self._key) as whole:
-                for part in self._parts:
-                    answer = await obstore.get_async(self._store, part)
-                    data = bytes(await answer.bytes_async())
-                    if part == self._parts[0]:
-                        data = header + data[len(header) :]
-                    await whole.write(data)
-            for part in self._parts:
-                await obstore.delete_async(self._store, part)
+            async with obstore.open_writer_async(self._store, self._key, **about) as whole:
+                skipped = len(header)
+                await whole.write(header)
+                async for data in _contents(self._store, self._parts):
+                    await whole.write(data[skipped:])
+                    skipped = max(0, skipped - len(data))
+            await _remove(self._store, self._parts)
 
-    async def _put(self) -> None:
-        import obstore
-
+    async def _keep(self) -> None:
         if not self._waiting:
             return
         part = f"{_parts_of(self._key)}{len(self._parts):06d}"
-        with _translated():
-            await obstore.put_async(self._store, part, b"".join(self._waiting))
+        with _translated(), _bucket_exists():
+            await _put(self._store, part, b"".join(self._waiting))
         self._parts.append(part)
         self._waiting.clear()
+
+
+@contextmanager
+def _bucket_exists() -> Iterator[None]:
+    """What is put can be refused as not found for one reason only."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        log.warning("blobs.refused", said=_said(error))
+        raise Unavailable(
+            "the bucket of recordings does not exist", code="blobs_unavailable"
+        ) from error
+
+
+def _refused(why: str) -> Unavailable:
+    return Unavailable(
+        f"expected a bucket for recordings that can be written: {why}; "
+        "correct NUR_BLOBS_URL or the AWS_… variables",
+        code="blobs_unavailable",
+    )
 
 
 def _parts_of(key: str) -> str:
     return f"{key}.parts/"
 
 
-async def _keys(store: Any, prefix: str) -> list[str]:
-    """Of what begins so, in order."""
+async def _parts(store: Any, key: str) -> list[str]:
+    """The pieces of a blob, in order."""
     import obstore
 
-    folder = prefix.rpartition("/")[0]
     found: list[str] = []
-    async for page in obstore.list(store, folder):
+    async for page in obstore.list(store, _parts_of(key)):
         found.extend(str(entry["path"]) for entry in page)
-    return sorted(key for key in found if key.startswith(prefix))
+    return sorted(found)
+
+
+async def _contents(store: Any, keys: Sequence[str]) -> AsyncIterator[bytes]:
+    """Of small objects, in order."""
+    import obstore
+
+    async def read(key: str) -> bytes:
+        answer = await obstore.get_async(store, key)
+        return bytes(await answer.bytes_async())
+
+    for start in range(0, len(keys), READ_AT_ONCE):
+        for data in await asyncio.gather(*map(read, keys[start : start + READ_AT_ONCE])):
+            yield data
+
+
+async def _size(store: Any, key: str) -> int | None:
+    import obstore
+
+    try:
+        return int((await obstore.head_async(store, key))["size"])
+    except FileNotFoundError:
+        return None
+
+
+async def _put(store: Any, key: str, content: bytes | Path) -> None:
+    import obstore
+
+    await obstore.put_async(store, key, content, **_about(store, key))
+
+
+async def _remove(store: Any, keys: Sequence[str]) -> None:
+    import obstore
+
+    if keys:
+        await obstore.delete_async(store, list(keys))
+
+
+def _about(store: Any, key: str) -> dict[str, Any]:
+    """What an object's link says it is, where the store can note that."""
+    from obstore.store import S3Store
+
+    media_type = MEDIA_TYPES.get(key.rpartition(".")[2])
+    if media_type is None or not isinstance(store, S3Store):
+        return {}
+    return {"attributes": {"Content-Type": media_type}}

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-from sqlalchemy import ColumnElement, and_, select, update
+import structlog
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from nur_server.audio.encode import RecordingFormat, transcode
-from nur_server.errors import Conflict, NotFound, NurError, Unavailable
+from nur_server.audio.encode import RecordingFormat, seconds_of, transcode
+from nur_server.errors import Conflict, NotFound, Unavailable
 from nur_server.ids import new_id
 from nur_server.store.blobs import Blobs, BlobWriter
 from nur_server.store.engine import Database
@@ -22,11 +23,21 @@ from nur_server.store.records import SessionState
 from nur_server.store.schema import RecordingRow, SessionRow
 from nur_server.store.webhooks import EventType, record_event
 
+log = structlog.get_logger(__name__)
+
 PREFIX = "rec"
 """Of ids."""
 SWEPT_AT_ONCE = 100
 ABANDONED = timedelta(minutes=15)
 """After the end of its session a recording that nobody closed is another node's to close."""
+
+
+SOUGHT_FOR = timedelta(days=1)
+"""How long blobs that are out of reach are asked again for what they kept."""
+NOTHING: Mapping[str, Any] = {"size_bytes": 0}
+"""Was kept of a recording."""
+RESTARTED = "server_restarted"
+"""`error_code` of a recording that is whole but for its end."""
 
 
 class RecordingStatus(StrEnum):
@@ -49,7 +60,7 @@ class RecordingRecord:
     duration_seconds: float | None
     lost_seconds: float
     size_bytes: int | None
-    """As FLAC."""
+    """As FLAC. None: not known yet, or not while the blobs are out of reach."""
     error_code: str | None
     error_message: str | None
     created_at: datetime
@@ -121,14 +132,13 @@ class RecordingArchive:
     async def fail(self, recording_id: str, code: str, message: str) -> None:
         self._writers.pop(recording_id, None)
         record = await _find(self._database, RecordingRow.id == recording_id)
-        saved = await _save(self._blobs, record)
         await _close(
             self._database,
             recording_id,
             status=RecordingStatus.FAILED.value,
             error_code=code,
             error_message=message,
-            **saved,
+            **await _save(self._blobs, record),
         )
 
 
@@ -217,15 +227,16 @@ async def recover_recordings(
     return await _recover(database, blobs, and_(own, RecordingRow.created_at < started))
 
 
-async def recover_abandoned(database: Database, blobs: Blobs) -> int:
-    """Close what nodes that never came back have left in a shared store. How many there were."""
-    if not blobs.is_shared:
-        return 0
+async def recover_abandoned(database: Database, blobs: Blobs, node_id: str) -> int:
+    """Close what nobody has closed: this node, or where blobs are shared, any that never came
+    back. How many there were."""
     ended = select(SessionRow.id).where(
         SessionRow.state != SessionState.LIVE.value,
         SessionRow.ended_at < database.clock.now() - ABANDONED,
     )
-    return await _recover(database, blobs, RecordingRow.session_id.in_(ended))
+    left = RecordingRow.session_id.in_(ended)
+    own = RecordingRow.node_id == node_id
+    return await _recover(database, blobs, left if blobs.is_shared else and_(left, own))
 
 
 async def delete_expired_recordings(database: Database, blobs: Blobs) -> int:
@@ -239,31 +250,64 @@ async def delete_expired_recordings(database: Database, blobs: Blobs) -> int:
 
 
 async def _recover(database: Database, blobs: Blobs, whose: ColumnElement[bool]) -> int:
-    is_open = RecordingRow.status == RecordingStatus.RECORDING.value
-    found = await _select(database, and_(is_open, whose))
+    found = await _select(database, and_(_unsettled(database.clock.now()), whose))
+    settled = 0
     for record in found:
         saved = await _save(blobs, record)
-        is_whole = bool(saved)
+        code = record.error_code or RESTARTED
+        is_whole = "duration_seconds" in saved and code == RESTARTED
         await _close(
             database,
             record.id,
             status=(RecordingStatus.READY if is_whole else RecordingStatus.FAILED).value,
-            error_code="server_restarted",
-            error_message="The server stopped while it was recording.",
+            error_code=code,
+            error_message=record.error_message or "The server stopped while it was recording.",
             **saved,
         )
-    return len(found)
+        settled += bool(saved)
+    return settled
 
 
-async def _save(blobs: Blobs, record: RecordingRecord) -> dict[str, Any]:
-    """Make a whole file of what was kept, and say what there is of it. Empty: nothing."""
+def _unsettled(now: datetime) -> ColumnElement[bool]:
+    """Being made, or failed where it could not be found out what had been kept."""
+    return or_(
+        RecordingRow.status == RecordingStatus.RECORDING.value,
+        and_(_unknown(), RecordingRow.ended_at > now - SOUGHT_FOR),
+    )
+
+
+def _unknown() -> ColumnElement[bool]:
+    return and_(
+        RecordingRow.status == RecordingStatus.FAILED.value, RecordingRow.size_bytes.is_(None)
+    )
+
+
+async def _save(blobs: Blobs, record: RecordingRecord) -> Mapping[str, Any]:
+    """Make a whole file of what was kept, and say what there is of it. Empty: that cannot be
+    said while the blobs are out of reach."""
     key = blob_key(record.account_id, record.id)
     try:
         seconds = await _convert(blobs, key, key, RecordingFormat.FLAC)
         size = await blobs.size(key)
-    except NurError:
-        return {}
+    except NotFound:
+        return NOTHING
+    except Unavailable as error:
+        match error.code:
+            case "recording_unreadable":
+                return NOTHING
+            case "disk_full" if not blobs.is_shared:
+                return await _as_it_is(blobs, key)
+            case _:
+                log.warning("recording.not_saved", recording_id=record.id, code=error.code)
+                return {}
     return {"duration_seconds": round(seconds, 3), "size_bytes": size}
+
+
+async def _as_it_is(blobs: Blobs, key: str) -> Mapping[str, Any]:
+    """It can be heard up to where it breaks off."""
+    async with blobs.local(key) as path:
+        seconds = await asyncio.to_thread(seconds_of, path)
+    return {"duration_seconds": round(seconds, 3), "size_bytes": await blobs.size(key)}
 
 
 async def _convert(blobs: Blobs, source: str, target: str, wanted: RecordingFormat) -> float:
@@ -273,16 +317,19 @@ async def _convert(blobs: Blobs, source: str, target: str, wanted: RecordingForm
             try:
                 seconds = await asyncio.to_thread(transcode, path, made, wanted)
             except (OSError, soundfile.LibsndfileError) as error:
+                if await asyncio.to_thread(seconds_of, path):
+                    raise Unavailable(
+                        "there is no space to convert this recording", code="disk_full"
+                    ) from error
                 raise Unavailable(
-                    "this recording cannot be read, or there is no space to convert it",
-                    code="recording_unreadable",
+                    "this recording cannot be read", code="recording_unreadable"
                 ) from error
         await blobs.put(target, made)
     return seconds
 
 
 async def _delete(database: Database, blobs: Blobs, record: RecordingRecord) -> None:
-    await blobs.delete(f"recordings/{record.account_id}/{record.id}.")
+    await blobs.delete([blob_key(record.account_id, record.id, each) for each in RecordingFormat])
     async with database.write() as session:
         await session.execute(
             update(RecordingRow)
@@ -292,16 +339,16 @@ async def _delete(database: Database, blobs: Blobs, record: RecordingRecord) -> 
 
 
 async def _close(database: Database, recording_id: str, **values: Any) -> None:
-    """Once: a recording that is closed stays as it is. That it can be heard is told."""
+    """Once what there is of it is known, it stays as it is. That it can be heard is told."""
     now = database.clock.now()
     async with database.write() as session:
         row = await session.scalar(
             update(RecordingRow)
             .where(
                 RecordingRow.id == recording_id,
-                RecordingRow.status == RecordingStatus.RECORDING.value,
+                or_(RecordingRow.status == RecordingStatus.RECORDING.value, _unknown()),
             )
-            .values(ended_at=now, **values)
+            .values(ended_at=func.coalesce(RecordingRow.ended_at, now), **values)
             .returning(RecordingRow)
         )
         if row is not None and (record := _record(row)).can_be_heard:
