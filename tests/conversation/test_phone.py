@@ -100,6 +100,14 @@ def test_nobody_is_apologised_to_before_it_is_known_who_they_are() -> None:
     assert s.agent_said == [CONFIG.greeting]
 
 
+def test_nobody_is_told_goodbye_before_it_is_known_who_they_are() -> None:
+    s = stage(replace(CONFIG, max_duration_seconds=5.0))
+    s.say(MACHINE, at=4.0)
+    s.run(6)
+    assert s.frames == []
+    assert s.ended is EndedReason.MAX_DURATION
+
+
 def test_a_machine_gets_the_message_after_its_beep() -> None:
     s = stage()
     greeting = s.say(MACHINE, at=0.5)

@@ -434,8 +434,9 @@ class Conversation:
             self._talker.say(Trigger.SILENCE, self._context.config.silence.reprompt_message)
 
     def _say_goodbye(self) -> None:
-        """The longest duration is reached: one last sentence, then the end."""
-        goodbye = self._context.config.goodbye
+        """The longest duration is reached: one last sentence, then the end. None is said to
+        somebody unknown."""
+        goodbye = self._context.config.goodbye if self._screening is None else ""
         self._farewell = (Trigger.GOODBYE, goodbye) if goodbye else None
         self._begin_closing(EndedReason.MAX_DURATION)
         self._talker.cut(ReplyStatus.CANCELLED, "max_duration")
