@@ -43,6 +43,15 @@ def test_word_times_of_the_synthesiser_win() -> None:
     assert heard(made, 390) == "We sell"
 
 
+def test_word_times_beyond_the_audio_are_at_its_end() -> None:
+    made = response()
+    made.synthesised(0, 1000, (WordTime(0, 0), WordTime(3, 1300), WordTime(8, 2600)))
+    made.synthesised(1, 1000, ())
+    words = made.play(2000)
+    assert [word.text for word in words] == ["We", " sell", " shoes.", " They", " are", " red."]
+    assert [word.start_ms for word in words[:4]] == [0, 1000, 1000, 1000]
+
+
 def test_each_word_is_told_once() -> None:
     made = response()
     told = [word.text for ms in range(0, 4000, 50) for word in made.play(ms)]

@@ -5,7 +5,7 @@ otherwise by each word's share of its clause's spoken text.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from itertools import islice
 from typing import Any
@@ -172,10 +172,16 @@ class Response:
         return self._add([text])
 
     def synthesised(self, clause: int, duration_ms: int, words: tuple[WordTime, ...]) -> None:
-        """A clause's audio is complete. A clause that does not exist is ignored."""
+        """A clause's audio is complete. A clause that does not exist is ignored.
+
+        A word said to start beyond the audio starts at its end.
+        """
         if 0 <= clause < len(self.clauses):
             self.clauses[clause].duration_ms = duration_ms
-            self.clauses[clause].words = words
+            self.clauses[clause].words = tuple(
+                word if word.start_ms <= duration_ms else replace(word, start_ms=duration_ms)
+                for word in words
+            )
 
     def play(self, played_ms: int) -> list[HeardWord]:
         """So much has been played; the words heard since the last call.
