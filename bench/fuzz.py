@@ -6,10 +6,10 @@
 
 Callers interrupt tools and clauses, drop, come back, mute themselves, press every button of the
 protocol, and in a third of the runs the keys of a phone; engines are slow, hang, die, answer
-garbage. After each run every invariant of `nur_server.testing.invariants` is checked, and that
-nothing of the session is left two seconds after its end. A run depends on its seed alone; the
-seeds of failures are printed. At the end stands in how many runs each situation of
-`bench.reached` came up; from 1,000 runs on, one that never did is a failure.
+garbage. After each run every invariant of `nur_server.testing.invariants` and of `bench.kept` is
+checked, and that nothing of the session is left two seconds after its end. A run depends on its
+seed alone; the seeds of failures are printed. At the end stands in how many runs each situation
+of `bench.reached` came up; from 1,000 runs on, one that never did is a failure.
 """
 
 import argparse
@@ -20,12 +20,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 from structlog.testing import capture_logs
 
+from bench.kept import Judge
 from bench.reached import SITUATIONS, Watch, missed
 from nur_server.conversation.config import (
     AnsweringPolicy,
@@ -57,6 +58,7 @@ from nur_server.ports import (
     SpeechChunk,
     TextDelta,
     ToolCallDelta,
+    WordMark,
 )
 from nur_server.providers.scripted import (
     Call,
@@ -269,10 +271,11 @@ async def _play(seed: int, outcome: Outcome) -> None:
 def _replay(call: Rehearsal, outcome: Outcome) -> None:
     again = replay(Recording.read(call.memory.journal))
     outcome.events, outcome.actions = again.events, again.actions
-    watch = Watch()
+    watch, judge = Watch(again.recording.config), Judge(again.recording.config)
     watch.see(again.steps)
+    judge.see(again.steps)
     outcome.reached = frozenset(watch.reached)
-    outcome.problems += watch.broken
+    outcome.problems += judge.broken
     if not again.is_equal:
         outcome.unequal.append(f"the replay to be equal; {again.verdict}")
         outcome.problems += outcome.unequal
@@ -464,13 +467,31 @@ class Script:
     async def play(self) -> None:
         if self._call.setup.conversation.answering is not None:
             words = self._chance.choice(FIRST_WORDS)
+            if self._chance.random() < 0.2:
+                await self._requests()
             if words is not None:
                 await self._call.says(words, after=0.3)
         for _ in range(self._chance.randint(3, 14)):
             if self._call.session.is_over:
                 return
             await self._step()
+            if self._is_to_be_transferred and self._chance.random() < 0.5:
+                await self._call.waits(3.0)
+            if self._is_being_transferred and self._chance.random() < 0.3:
+                return
             await self._call.waits(self._chance.choice([0.0, 0.01, 0.1, 0.4, 1.0, 2.5]))
+
+    @property
+    def _is_to_be_transferred(self) -> bool:
+        """The agent has said so, or is saying it."""
+        if self._call.handset is None:
+            return False
+        asked = self._call.notices_of(ToolCallRequested)
+        return bool(asked) and asked[-1].name == PhoneTool.TRANSFER_CALL
+
+    @property
+    def _is_being_transferred(self) -> bool:
+        return self._call.handset is not None and self._call.handset.is_transferring
 
     async def _step(self) -> None:
         steps = (
@@ -586,7 +607,7 @@ class Script:
     async def settle(self) -> None:
         """Everybody falls silent: what was begun comes to its end."""
         call = self._call
-        if call.session.is_over or self._chance.random() < 0.3:
+        if call.session.is_over or self._is_being_transferred or self._chance.random() < 0.3:
             return
         call.mutes(False)
         if not call.session.is_attached:
@@ -632,6 +653,7 @@ class ChaoticModel(ScriptedLanguageModel):
         self._chance = chance
         self._moment = moment
         self._tools = [tool.name for tool in tools]
+        self._last_call = Call("look", {"id": "1"})
 
     def _answer(self, request: ReplyRequest) -> Reply:
         return [self._a_step() for _ in range(self._chance.choice([1, 1, 2, 3]))]
@@ -642,12 +664,10 @@ class ChaoticModel(ScriptedLanguageModel):
         if luck < 0.5:
             return Say(chance.choice(AGENT_WORDS))
         if luck < 0.78:
-            name = chance.choice([*self._tools * 2, "unknown"])
-            if name == PhoneTool.END_CALL and chance.random() < 0.7:
-                name = PhoneTool.TRANSFER_CALL.value
-            usual = (PHONE_ARGUMENTS.get(name),) if name in PHONE_ARGUMENTS else ARGUMENTS[:2]
-            arguments = chance.choice(usual * (8 // len(usual)) + ARGUMENTS)
-            return Call(name, arguments, chance.choice([None, None, "same_id", "bad id!"]))
+            if chance.random() < 0.25:
+                return self._last_call
+            self._last_call = self._a_call()
+            return self._last_call
         if luck < 0.90:
             return Wait(chance.choice([0.05, 0.3, 1.0, 4.0]))
         if luck < 0.96:
@@ -660,6 +680,17 @@ class ChaoticModel(ScriptedLanguageModel):
                 )
             )
         return Hang()
+
+    def _a_call(self) -> Call:
+        chance = self._chance
+        is_call = PhoneTool.TRANSFER_CALL in self._tools
+        often = [PhoneTool.TRANSFER_CALL.value, PhoneTool.COLLECT_DIGITS.value] * (4 * is_call)
+        name = chance.choice([*self._tools * 2, *often, "unknown"])
+        if name == PhoneTool.END_CALL and chance.random() < 0.7:
+            name = PhoneTool.TRANSFER_CALL.value
+        usual = (PHONE_ARGUMENTS.get(name),) if name in PHONE_ARGUMENTS else ARGUMENTS[:2]
+        arguments = chance.choice(usual * (8 // len(usual)) + ARGUMENTS)
+        return Call(name, arguments, chance.choice([None, None, "same_id", "bad id!"]))
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         luck = self._chance.random()
@@ -686,6 +717,8 @@ class ChaoticSpeech(ScriptedTextToSpeech):
             gives_word_times=chance.random() < 0.6,
         )
         self._chance = chance
+        self._lateness = chance.choice([1.0, 1.0, 1.4])
+        """Of its word times: some synthesisers' are off, beyond the end of the clause too."""
 
     async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         luck = self._chance.random()
@@ -699,11 +732,14 @@ class ChaoticSpeech(ScriptedTextToSpeech):
             return
         await asyncio.sleep(self._chance.choice([0.0, 0.05, 0.3, 2.0]) if luck < 0.3 else 0.02)
         async for chunk in super().speak(request):
-            yield chunk
+            yield replace(chunk, words=tuple(map(self._late, chunk.words)))
             if luck > 0.98:
                 raise ProviderTimeout("late", provider="tts")
             if luck > 0.9:
                 await asyncio.sleep(0.15)
+
+    def _late(self, word: WordMark) -> WordMark:
+        return replace(word, start_ms=round(word.start_ms * self._lateness))
 
 
 class FlakyMemory(Memory):

@@ -1,15 +1,13 @@
 """What a random conversation came to: how one sees that the fuzz is not idle.
 
 `Watch` is shown every event of a replayed session with its actions; it notes which of the
-situations in `SITUATIONS` came up, and what must not happen in any of them.
+situations in `SITUATIONS` came up.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 
 from nur_server.conversation.actions import (
     Action,
-    CallTool,
     CommitTurn,
     Flush,
     Generate,
@@ -20,18 +18,19 @@ from nur_server.conversation.actions import (
     SendDigits,
     TransferCall,
 )
+from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.events import (
     ClauseSynthesised,
     ClientDropped,
     ClientResumed,
     ConfigChanged,
     DigitPressed,
-    EndedReason,
     EndRequested,
     Event,
     PlayoutFlushed,
     PlayoutProgressed,
     ReplyFailed,
+    ReplyRequested,
     SpeechFailed,
     TranscriptFailed,
     TransferFinished,
@@ -73,6 +72,7 @@ SITUATIONS: tuple[str, ...] = (
     "tool call refused",
     "tool cancelled by the end",
     "tools in parallel",
+    "running tool asked for again",
     "caller spoke while a tool ran",
     "filler",
     "reply to a tool's result",
@@ -98,6 +98,7 @@ SITUATIONS: tuple[str, ...] = (
     "end asked for while a tool runs",
     "asked again after silence",
     "goodbye",
+    "reply wanted before it is known who answered",
     "call answered by a person",
     "call answered by a machine",
     "message left",
@@ -109,6 +110,7 @@ SITUATIONS: tuple[str, ...] = (
     "transfer asked for",
     "transferred",
     "transfer refused",
+    "ended while a transfer was under way",
     "ended: agent_ended",
     "ended: caller_hung_up",
     "ended: client_disconnected",
@@ -125,14 +127,13 @@ SITUATIONS: tuple[str, ...] = (
 class Watch:
     """One conversation, watched from its start to its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ConversationConfig) -> None:
         self.reached: set[str] = set()
-        self.broken: list[str] = []
-        """What must not happen, and did."""
         self._now = 0.0
         self._running: dict[str, ToolRecord] = {}
-        self._due: dict[str, float] = {}
-        """When a running tool has to have its result."""
+        self._transferring: set[str] = set()
+        self._is_screening = config.answering is not None
+        """It is not known who has answered."""
         self._tool_started = self._tool_ended = self._interrupted = -1.0
         self._reply: str | None = None
         self._reply_started = 0.0
@@ -146,7 +147,6 @@ class Watch:
     def see(self, steps: Iterable[Step]) -> None:
         for step in steps:
             self._now = step.event.at
-            self._look_at_the_clock()
             self._take(step.event)
             for action in step.actions:
                 self._do(action)
@@ -191,18 +191,16 @@ class Watch:
                     self._reach("client came back to a running tool")
             case EndRequested():
                 self._reach_while("end asked for")
+                if self._transferring & self._running.keys():
+                    self._reach("ended while a transfer was under way")
+            case ReplyRequested() if self._is_screening:
+                self._reach("reply wanted before it is known who answered")
             case DigitPressed() if self._reply is not None:
                 self._reach("key pressed while the agent speaks")
             case TransferFinished(_, _, error):
                 self._reach("transferred" if error is None else "transfer refused")
             case _:
                 pass
-
-    def _look_at_the_clock(self) -> None:
-        for call_id, due in list(self._due.items()):
-            if self._now > due + NEAR_SECONDS and call_id in self._running:
-                self.broken.append(f"a result of {call_id} by its time-out at {due:.3f} s")
-                del self._due[call_id]
 
     def _hear(self, response_id: str) -> None:
         if response_id != self._reply or self._is_heard:
@@ -229,18 +227,13 @@ class Watch:
                 self._record(record)
             case CommitTurn(turn):
                 self._commit(turn)
-            case CallTool(call_id, _, tool):
-                self._due[call_id] = self._now + tool.timeout_seconds
             case SendDigits():
                 self._reach("keys sent")
-            case TransferCall():
+            case TransferCall(call_id):
                 self._reach("transfer asked for")
-                if self._reply is not None:
-                    self.broken.append(f"a transfer after the last word; at {self._now:.3f} s")
+                self._transferring.add(call_id)
             case HangUp(reason):
                 self._reach(f"ended: {reason.value}")
-                if reason is EndedReason.SILENCE and self._running:
-                    self.broken.append("no end for silence while a tool runs")
             case _:
                 pass
 
@@ -266,6 +259,7 @@ class Watch:
             case ToolCallRequested() if len(self._running) > 1:
                 self._reach("tools in parallel")
             case CallAnswered(answerer, _):
+                self._is_screening = False
                 is_person = answerer == "human"
                 self._reach(f"call answered by a {'person' if is_person else 'machine'}")
             case _:
@@ -296,19 +290,23 @@ class Watch:
 
     def _record(self, record: ToolRecord) -> None:
         if record.status is ToolStatus.RUNNING:
-            same = [r for r in self._running.values() if _signature(r) == _signature(record)]
-            if same:
-                self.broken.append(f"{record.name} to run once at a time; it runs twice")
             self._running[record.call_id] = record
             self._tool_started = self._now
         else:
             was_running = self._running.pop(record.call_id, None)
             self._reach(_OUTCOMES[record.status])
+            if record.status is ToolStatus.REFUSED and self._runs_already(record):
+                self._reach("running tool asked for again")
             if record.name == "collect_digits" and was_running:
                 is_success = record.status is ToolStatus.SUCCEEDED
                 self._reach("keys collected" if is_success else "keys that never came")
             self._tool_ended = self._now
         self._look_at_tools()
+
+    def _runs_already(self, record: ToolRecord) -> bool:
+        """As the model wrote it; other ways to write the same do not count."""
+        wanted = (record.name, record.arguments)
+        return any((other.name, other.arguments) == wanted for other in self._running.values())
 
     def _commit(self, turn: Turn) -> None:
         if turn.speaker is Speaker.USER:
@@ -323,10 +321,6 @@ class Watch:
             self._reach(_TRIGGERS[turn.trigger])
         if turn.error_code == "reply_too_long":
             self._reach("model never stopped")
-
-
-def _signature(record: ToolRecord) -> tuple[str, str]:
-    return record.name, json.dumps(json.loads(record.arguments or "{}"), sort_keys=True)
 
 
 _OUTCOMES = {

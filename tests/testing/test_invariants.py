@@ -5,14 +5,21 @@ from typing import Any
 
 import pytest
 
-from nur_server.conversation.config import ConversationConfig, SilencePolicy
+from nur_server.conversation.config import AnsweringPolicy, ConversationConfig, SilencePolicy
 from nur_server.conversation.events import EndedReason, Role
 from nur_server.conversation.journal import JournalWriter, read
-from nur_server.conversation.notices import AgentTranscriptDelta, ReplyDone, ReplyStarted
+from nur_server.conversation.notices import (
+    AgentTranscriptDelta,
+    CallAnswered,
+    ReplyDone,
+    ReplyStarted,
+    ReplyStatus,
+    SessionEnded,
+)
 from nur_server.conversation.record import Speaker, ToolStatus
 from nur_server.ports import ReplyRequest
 from nur_server.testing import Call, Evidence, conversation, invariants
-from nur_server.testing.ear import Cleared, Closed, Played, Told
+from nur_server.testing.ear import Cleared, Closed, Played, Told, Transferred
 
 LONG = "We have running shoes, walking shoes, hiking boots and a few pairs of sandals."
 TOOLS = {
@@ -100,8 +107,59 @@ async def test_a_reply_that_is_done_before_its_last_frame(evidence: Evidence) ->
     assert invariants.done_waits_for_the_last_frame(replace(evidence, arrivals=longer))
 
 
+def completed(evidence: Evidence) -> str:
+    """The reply that was heard out."""
+    return next(
+        n.reply_id
+        for n in evidence.notices
+        if isinstance(n, ReplyDone) and n.status is ReplyStatus.COMPLETED and is_played(evidence, n)
+    )
+
+
+def is_played(evidence: Evidence, done: ReplyDone) -> bool:
+    return any(isinstance(a, Played) and a.response_id == done.reply_id for a in evidence.arrivals)
+
+
+async def test_a_completed_reply_with_a_gap_in_its_audio(evidence: Evidence) -> None:
+    reply_id = completed(evidence)
+    frames = [a for a in evidence.arrivals if isinstance(a, Played) and a.response_id == reply_id]
+    fewer = [a for a in evidence.arrivals if a not in frames[5:8]]
+    assert invariants.completed_replies_are_whole(replace(evidence, arrivals=fewer))
+
+
+async def test_a_completed_reply_that_repeats_some_of_its_audio(evidence: Evidence) -> None:
+    reply_id = completed(evidence)
+    frames = [a for a in evidence.arrivals if isinstance(a, Played) and a.response_id == reply_id]
+    more = [*evidence.arrivals, *frames[5:8]]
+    assert invariants.completed_replies_are_whole(replace(evidence, arrivals=more))
+
+
+async def test_a_completed_reply_whose_last_words_were_not_told(evidence: Evidence) -> None:
+    reply_id = completed(evidence)
+    untold = [
+        a
+        for a in evidence.arrivals
+        if not (
+            isinstance(a, Told)
+            and isinstance(a.notice, AgentTranscriptDelta)
+            and a.notice.reply_id == reply_id
+        )
+    ]
+    assert invariants.completed_replies_are_whole(replace(evidence, arrivals=untold))
+
+
 async def test_a_tool_that_ran_twice(evidence: Evidence) -> None:
     assert invariants.calls_have_one_result(replace(evidence, runs=[*evidence.runs] * 2))
+
+
+async def test_a_tool_that_ran_again_while_it_ran(evidence: Evidence) -> None:
+    running, result = evidence.tool_states
+    again = replace(running, call_id="call_again", arguments="")
+    states = [running, again, result]
+    assert invariants.tools_run_once_at_a_time(replace(evidence, tool_states=states))
+    assert not invariants.tools_run_once_at_a_time(
+        replace(evidence, tool_states=[running, result, again])
+    )
 
 
 async def test_a_tool_with_two_results(evidence: Evidence) -> None:
@@ -126,6 +184,28 @@ async def test_a_call_without_its_result_in_the_prompt(evidence: Evidence) -> No
 async def test_silence_counted_from_too_early(evidence: Evidence) -> None:
     config = ConversationConfig("ses", silence=SilencePolicy(reprompt_seconds=30.0))
     assert invariants.silence_counts_from_the_end(replace(evidence, config=config))
+
+
+async def test_an_end_for_silence_that_came_too_early(evidence: Evidence) -> None:
+    config = ConversationConfig("ses", silence=SilencePolicy(end_seconds=5.0))
+    last = max(a.at for a in evidence.arrivals if isinstance(a, Played))
+    for wait, is_early in ((4.5, True), (5.0, False)):
+        end = Told(last + wait, SessionEnded(EndedReason.SILENCE, last + wait))
+        ended = replace(evidence, config=config, arrivals=[*evidence.arrivals, end])
+        assert bool(invariants.silence_counts_from_the_end(ended)) is is_early
+
+
+async def test_words_to_somebody_unknown(evidence: Evidence) -> None:
+    config = ConversationConfig("ses", answering=AnsweringPolicy())
+    assert invariants.nobody_unknown_is_spoken_to(replace(evidence, config=config))
+    answered = [Told(0.0, CallAnswered("human", "short_greeting")), *evidence.arrivals]
+    known = replace(evidence, config=config, arrivals=answered)
+    assert not invariants.nobody_unknown_is_spoken_to(known)
+
+
+async def test_a_transfer_that_outlives_its_session(evidence: Evidence) -> None:
+    late = [*evidence.arrivals, Transferred(99.0, "+15550100")]
+    assert invariants.the_end_is_the_end(replace(evidence, arrivals=late))
 
 
 async def test_an_end_of_a_turn_without_a_reason(evidence: Evidence) -> None:

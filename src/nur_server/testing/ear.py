@@ -42,7 +42,15 @@ class Closed:
     reason: EndedReason
 
 
-Arrival = Played | Cleared | Told | Closed
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """The far end of a phone call is connected to another number."""
+
+    at: float
+    to_number: str
+
+
+Arrival = Played | Cleared | Told | Closed | Transferred
 
 
 @dataclass

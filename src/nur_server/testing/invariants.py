@@ -3,18 +3,20 @@
 Each function returns what is broken, in words; nothing, when all is well.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.engine import Conversation
-from nur_server.conversation.events import Role
+from nur_server.conversation.events import ClauseSynthesised, EndedReason, Role
 from nur_server.conversation.history import CUT_OFF
-from nur_server.conversation.journal import ActionsDigest, Checkpoint, read_rows
+from nur_server.conversation.journal import ActionsDigest, Checkpoint, read, read_rows
 from nur_server.conversation.notices import (
     AgentTranscript,
     AgentTranscriptDelta,
+    CallAnswered,
     Notice,
     ReplyDone,
     ReplyStarted,
@@ -66,10 +68,13 @@ def broken(evidence: Evidence) -> list[str]:
     checks = (
         heard_is_stored,
         replies_are_in_order,
+        completed_replies_are_whole,
         done_waits_for_the_last_frame,
         calls_have_one_result,
+        tools_run_once_at_a_time,
         cuts_are_told,
         silence_counts_from_the_end,
+        nobody_unknown_is_spoken_to,
         everything_has_a_reason,
         the_end_is_the_end,
         journal_replays,
@@ -156,6 +161,38 @@ def replies_are_in_order(evidence: Evidence) -> list[str]:
     return found
 
 
+def completed_replies_are_whole(evidence: Evidence) -> list[str]:
+    """Of a completed reply every clause was played once from its start to its end, and its words
+    were told up to the last one."""
+    if evidence.summary is None:
+        return []
+    _, events = read(evidence.journal)
+    made = [event for event in events if isinstance(event, ClauseSynthesised)]
+    sent: Counter[str] = Counter()
+    for arrival in evidence.arrivals:
+        if isinstance(arrival, Played):
+            sent[arrival.response_id] += arrival.length
+    told_ms: dict[str, int] = {}
+    found = []
+    for notice in evidence.notices:
+        match notice:
+            case AgentTranscriptDelta(reply_id=reply_id, end_ms=int(end_ms)):
+                told_ms[reply_id] = end_ms
+            case ReplyDone(reply_id, ReplyStatus.COMPLETED):
+                clauses = [clause.duration_ms for clause in made if clause.response_id == reply_id]
+                made_ms, played_ms = sum(clauses), sent[reply_id] * 1000 // evidence.output_rate
+                if abs(played_ms - made_ms) > len(clauses) + FRAME_MS:
+                    found.append(f"{made_ms} ms of {reply_id} to be played; {played_ms} were")
+                if clauses and told_ms.get(reply_id, 0) < made_ms:
+                    found.append(
+                        f"all words of {reply_id}, {made_ms} ms long, to be told; "
+                        f"those up to {told_ms.get(reply_id, 0)} ms were"
+                    )
+            case _:
+                pass
+    return found
+
+
 def done_waits_for_the_last_frame(evidence: Evidence) -> list[str]:
     """A completed reply is over when its last frame was heard, and the end comes after that."""
     first: dict[str, float] = {}
@@ -202,6 +239,27 @@ def calls_have_one_result(evidence: Evidence) -> list[str]:
     return found
 
 
+def tools_run_once_at_a_time(evidence: Evidence) -> list[str]:
+    """A tool that runs is not run again with the same arguments before it has its result."""
+    running: dict[str, ToolRecord] = {}
+    found = []
+    for record in evidence.tool_states:
+        if record.status is not ToolStatus.RUNNING:
+            running.pop(record.call_id, None)
+            continue
+        wanted = _signature(record)
+        for call_id, other in running.items():
+            if call_id != record.call_id and _signature(other) == wanted:
+                found.append(f"{call_id} to be answered before {record.call_id}, the same, runs")
+        running[record.call_id] = record
+    return found
+
+
+def _signature(record: ToolRecord) -> tuple[str, str]:
+    """The tool and its arguments: of a call that ran they are JSON."""
+    return record.name, json.dumps(json.loads(record.arguments or "{}"), sort_keys=True)
+
+
 def cuts_are_told(evidence: Evidence) -> list[str]:
     """The model is told where it was cut off, in front of the user's next words."""
     spoken = [t for t in evidence.turns if t.speaker is Speaker.AGENT and t.text]
@@ -220,31 +278,50 @@ def cuts_are_told(evidence: Evidence) -> list[str]:
 
 
 def silence_counts_from_the_end(evidence: Evidence) -> list[str]:
-    """The agent asks again only after the silence it is set to wait, from its last frame on."""
-    seconds = evidence.config.silence.reprompt_seconds
-    if seconds is None:
-        return []
-    last_frame: dict[str, float] = {}
-    found = []
-    started: dict[str, float] = {}
-    items: dict[str, str] = {}
+    """The agent asks again, and ends the session for silence, only after the silence it is set to
+    wait, from its last frame on."""
+    silence = evidence.config.silence
+    asked_again = {t.item_id for t in evidence.turns if t.trigger == "silence"}
+    last_frame: float | None = None
+    found: list[str] = []
     for arrival in evidence.arrivals:
         match arrival:
-            case Played(at, reply_id, _):
-                last_frame[reply_id] = at
-            case Told(at, ReplyStarted(reply_id, item_id)):
-                started[item_id] = at
-                items[item_id] = reply_id
+            case Played(at, _, _):
+                last_frame = at
+            case Told(at, ReplyStarted(_, item_id)) if item_id in asked_again:
+                found += _too_early("asking again", at, last_frame, silence.reprompt_seconds)
+            case Told(at, SessionEnded(EndedReason.SILENCE, _)):
+                found += _too_early("the end", at, last_frame, silence.end_seconds)
             case _:
                 pass
-    for turn in evidence.turns:
-        if turn.trigger != "silence" or turn.item_id not in started:
-            continue
-        begun = started[turn.item_id]
-        own = items[turn.item_id]
-        before = [at for reply, at in last_frame.items() if reply != own and at < begun]
-        if before and begun - max(before) < seconds - FRAME_MS / 1000:
-            found.append(f"{seconds} s of silence before asking again at {begun:.2f} s")
+    return found
+
+
+def _too_early(
+    what: str, at: float, last_frame: float | None, seconds: float | None
+) -> Iterator[str]:
+    if seconds is None or last_frame is None:
+        return
+    if at - last_frame < seconds - FRAME_MS / 1000:
+        yield (
+            f"{seconds} s of silence before {what} at {at:.2f} s; "
+            f"the agent spoke until {last_frame:.2f} s"
+        )
+
+
+def nobody_unknown_is_spoken_to(evidence: Evidence) -> list[str]:
+    """Where it has to be found out who has answered a call, that comes before any word."""
+    if evidence.config.answering is None:
+        return []
+    found: list[str] = []
+    for arrival in evidence.arrivals:
+        match arrival:
+            case Told(_, CallAnswered()):
+                return found
+            case Played(_, reply_id, _) | Told(_, ReplyStarted(reply_id, _)):
+                found.append(f"it to be known who has answered before {reply_id}")
+            case _:
+                pass
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from nur_server.errors import ProviderRejected
 from nur_server.ports import LegListener
-from nur_server.testing.ear import Ear
+from nur_server.testing.ear import Ear, Transferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Handset(Ear):
     keys: str = ""
     """What the agent has pressed."""
     transferred_to: str | None = None
+    is_transferring: bool = False
+    """The carrier is at it."""
 
     def connect(self, listener: LegListener) -> None:
         """The caller's own audio and keys are given to the session directly."""
@@ -34,7 +36,12 @@ class Handset(Ear):
         self.keys += digits
 
     async def transfer(self, to_number: str) -> None:
-        await asyncio.sleep(self.phone.transfer_seconds)
+        self.is_transferring = True
+        try:
+            await asyncio.sleep(self.phone.transfer_seconds)
+        finally:
+            self.is_transferring = False
         if self.phone.refuses_transfers:
             raise ProviderRejected("The carrier refused the transfer.", provider="phone")
         self.transferred_to = to_number
+        self.arrivals.append(Transferred(asyncio.get_running_loop().time(), to_number))
