@@ -38,6 +38,8 @@ def test_a_cursor_that_is_none(cursor: str) -> None:
     [
         "2026-11-20T09:30:00Z",
         "2026-11-20T10:30:00+01:00",
+        "2026-11-20T10:30:00 01:00",
+        "2026-11-20 10:30 0100",
         "2026-11-20T09:30:00",
         "2026-11-20 09:30",
         "1795167000",
@@ -45,6 +47,14 @@ def test_a_cursor_that_is_none(cursor: str) -> None:
 )
 def test_a_moment_in_every_spelling(text: str) -> None:
     assert read_moment(text, "created_after") == datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+
+
+def test_a_range_ends_with_the_day_it_names() -> None:
+    end = read_moment("2026-11-20", "end_date", is_end=True)
+    assert end == datetime(2026, 11, 20, 23, 59, 59, 999999, tzinfo=UTC)
+    assert read_moment("2026-11-20T00:00:00", "end_date", is_end=True) == datetime(
+        2026, 11, 20, tzinfo=UTC
+    )
 
 
 def test_no_moment() -> None:

@@ -1,5 +1,6 @@
 """The bodies of calls, phone numbers and caller ids."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
@@ -20,6 +21,17 @@ Number = Annotated[
         json_schema_extra={"pattern": r"^\+[1-9][0-9]{6,14}$"},
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Who calls whom, and the fields that say so."""
+
+    called: str
+    shown: str | None
+    """None: the account's first verified one."""
+    called_param: str = "to_number"
+    shown_param: str = "from_number"
 
 
 class CallOptions(Body):
@@ -85,6 +97,10 @@ class DialBody(CallOptions):
     to_number: Number
     from_number: Number = Field(description="Caller id to show; it must be verified.")
 
+    @property
+    def numbers(self) -> Numbers:
+        return Numbers(self.to_number, self.from_number)
+
 
 class CallBody(CallOptions):
     """A call an agent is to make."""
@@ -112,12 +128,13 @@ class CallBody(CallOptions):
         return self
 
     @property
-    def called(self) -> str:
-        return self.phone_number or self.to_number or ""
-
-    @property
-    def shown(self) -> str | None:
-        return self.caller_id or self.from_number
+    def numbers(self) -> Numbers:
+        return Numbers(
+            self.phone_number or self.to_number or "",
+            self.caller_id or self.from_number,
+            "phone_number" if self.to_number is None else "to_number",
+            "from_number" if self.caller_id is None else "caller_id",
+        )
 
 
 class NewCallBody(CallBody):

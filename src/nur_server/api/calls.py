@@ -9,7 +9,7 @@ from starlette.requests import Request
 from nur_server.api import agents, setup
 from nur_server.api.agent_bodies import shown_fields
 from nur_server.api.bodies import SessionBody
-from nur_server.api.call_bodies import CallOptions
+from nur_server.api.call_bodies import CallOptions, Numbers
 from nur_server.api.call_objects import Playable
 from nur_server.api.public_url import public_base
 from nur_server.api.services import Services
@@ -67,21 +67,20 @@ async def dial(
     server: Services,
     account_id: str,
     agent_id: str,
-    to_number: str,
-    from_number: str | None,
+    numbers: Numbers,
     body: CallOptions,
 ) -> CallRecord:
     """Accept a call. Raises as `CallService.dial` does, and `InvalidRequest` for a `webhook_url`
     that this server may not call."""
     agent = await Agents(server.database, account_id).get(agent_id)
-    read_number(to_number, "to_number")
+    read_number(numbers.called, numbers.called_param)
     if body.webhook_url is not None:
         allow_private = server.settings.allow_private_urls
         check_url(body.webhook_url, "webhook_url", allow_private=allow_private)
     warnings = agents.session_warnings(server, agent, _as_session(body))
     wanted = body.wants_recording
     fields = CallFields(
-        to_number=to_number,
+        to_number=numbers.called,
         from_number="",
         engine="",
         agent_id=agent_id,
@@ -95,7 +94,13 @@ async def dial(
         initial_message=body.initial_message,
         config={"agent": shown_fields(agent), "warnings": list(warnings), "recording": wanted},
     )
-    return await server.calls.dial(account_id, fields, from_number=from_number)
+    return await server.calls.dial(
+        account_id,
+        fields,
+        from_number=numbers.shown,
+        to_param=numbers.called_param,
+        from_param=numbers.shown_param,
+    )
 
 
 async def recordings(

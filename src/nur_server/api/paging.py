@@ -1,8 +1,9 @@
 """Lists: the window a request asks for, and the envelope it gets."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Depends, Query
@@ -14,6 +15,11 @@ from nur_server.store.records import Page
 
 Item = TypeVar("Item")
 Record = TypeVar("Record")
+
+_BARE_PLUS = re.compile(r"(\d{2}:\d{2}\S*) (\d{2}:?\d{2})")
+"""A `+` that a client did not escape reaches a server as a space."""
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TO_ITS_END = timedelta(days=1, microseconds=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +101,19 @@ def page_of(items: Sequence[Record], window: Window) -> Page[Record]:
     return Page(tuple(items[start:end]), len(items), str(end) if more else None)
 
 
-def read_moment(value: str | None, param: str) -> datetime | None:
-    """ISO 8601, or seconds since the epoch. Without a zone it is UTC. Raises `InvalidRequest`."""
+def read_moment(value: str | None, param: str, *, is_end: bool = False) -> datetime | None:
+    """ISO 8601, or seconds since the epoch. Without a zone it is UTC.
+
+    `is_end`: a date means the end of that day. Raises `InvalidRequest`.
+    """
     if value is None or value == "":
         return None
     try:
         if value.isascii() and value.isdecimal():
             return datetime.fromtimestamp(int(value), UTC)
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(_BARE_PLUS.sub(r"\1+\2", value))
+        if is_end and _DAY.fullmatch(value):
+            moment += _TO_ITS_END
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise InvalidRequest(

@@ -156,18 +156,25 @@ class CallService:
     # Placing
 
     async def dial(
-        self, account_id: str, fields: CallFields, *, from_number: str | None
+        self,
+        account_id: str,
+        fields: CallFields,
+        *,
+        from_number: str | None,
+        to_param: str = "to_number",
+        from_param: str = "from_number",
     ) -> CallRecord:
         """Accept a call, and place it unless it is scheduled.
 
         `from_number` None: the account's first verified one. `fields.from_number` and `.engine`
-        are filled in here. Raises `InvalidRequest` for a number, a caller id or a time that cannot
-        be, `Forbidden` for a destination that is closed, `RateLimited` where the account may not
-        place one more, `NotFound` and `Conflict` for the agent, `Unavailable` at capacity.
+        are filled in here. `to_param` and `from_param` are what the client calls the numbers.
+        Raises `InvalidRequest` for a number, a caller id or a time that cannot be, `Forbidden`
+        for a destination that is closed, `RateLimited` where the account may not place one more,
+        `NotFound` and `Conflict` for the agent, `Unavailable` at capacity.
         """
         carrier = self._outbound
-        self.check_destination(fields.to_number, "to_number")
-        shown = await self.caller_id(account_id, from_number)
+        self.check_destination(fields.to_number, to_param)
+        shown = await self.caller_id(account_id, from_number, from_param)
         if fields.scheduled_at is not None:
             check_schedule(fields.scheduled_at, self._clock.now())
         else:
@@ -252,7 +259,9 @@ class CallService:
         number = read_number(to_number, param)
         self.policy.check_destination(number, param, is_simulated=self._outbound.is_simulated)
 
-    async def caller_id(self, account_id: str, wanted: str | None) -> str:
+    async def caller_id(
+        self, account_id: str, wanted: str | None, param: str = "from_number"
+    ) -> str:
         """The number to show. Raises `InvalidRequest` (`caller_id_not_verified`)."""
         own = await CallerIds(self._database, account_id).list()
         proven = [record.number for record in own if self._is_proof(record)]
@@ -263,19 +272,19 @@ class CallService:
             if usual:
                 return usual[0]
             raise InvalidRequest(
-                "from_number: expected a verified caller id, and the account has none; "
+                f"{param}: expected a verified caller id, and the account has none; "
                 "verify one with POST /v1/caller-ids",
                 code="caller_id_missing",
-                param="from_number",
+                param=param,
             )
-        read_number(wanted, "from_number")
+        read_number(wanted, param)
         if wanted in proven or wanted in trusted or (simulated and is_fictional(wanted)):
             return wanted
         raise InvalidRequest(
-            f"from_number: expected a verified caller id, got {wanted}; "
+            f"{param}: expected a verified caller id, got {wanted}; "
             "verify it with POST /v1/caller-ids",
             code="caller_id_not_verified",
-            param="from_number",
+            param=param,
             details={"verified": proven},
         )
 

@@ -95,6 +95,8 @@ async def test_sessions_of_every_kind_are_listed(start: Start) -> None:
             ({"start_date": (now - timedelta(hours=1)).isoformat()}, 2),
             ({"end_date": (now - timedelta(hours=1)).isoformat()}, 0),
             ({"start_date": now.date().isoformat(), "limit": "1"}, 2),
+            ({"end_date": now.date().isoformat()}, 2),
+            ({"end_date": (now.date() - timedelta(days=1)).isoformat()}, 0),
             ({"offset": "1"}, 2),
         ):
             assert (await server.call("GET", "/voice/sessions", params=query))["total"] == total

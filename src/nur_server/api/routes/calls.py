@@ -38,7 +38,7 @@ async def create(
     agent_id: AgentId, body: CallBody, request: Request, server: Server, principal: Writer
 ) -> CallObject:
     """Have an agent call somebody, now or at `scheduled_at`."""
-    call = await calls.dial(server, principal.account_id, agent_id, body.called, body.shown, body)
+    call = await calls.dial(server, principal.account_id, agent_id, body.numbers, body)
     return await _shown(request, server, call)
 
 
@@ -47,9 +47,7 @@ async def create_of_agent(
     body: NewCallBody, request: Request, server: Server, principal: Writer
 ) -> CallObject:
     """As `POST /v1/agents/{agent_id}/calls`, with the agent in the body."""
-    call = await calls.dial(
-        server, principal.account_id, body.agent_id, body.called, body.shown, body
-    )
+    call = await calls.dial(server, principal.account_id, body.agent_id, body.numbers, body)
     return await _shown(request, server, call)
 
 

@@ -42,16 +42,16 @@ Reader = Annotated[Principal, require("calls:read", group="voice-status")]
 SessionId = Annotated[str, Path(max_length=200)]
 Time = Annotated[
     str | None,
-    Query(max_length=64, description="ISO 8601, or seconds since the epoch; inclusive."),
+    Query(
+        max_length=64, description="ISO 8601, or seconds since the epoch; inclusive, a day in full."
+    ),
 ]
 
 
 @router.post("/outbound/dial", status_code=201, name="dial", responses=declared(404, 409))
 async def dial(body: DialBody, server: Server, principal: Caller) -> VoiceSession:
     """Have an agent call somebody, now or at `scheduled_at`."""
-    call = await calls.dial(
-        server, principal.account_id, body.agent_id, body.to_number, body.from_number, body
-    )
+    call = await calls.dial(server, principal.account_id, body.agent_id, body.numbers, body)
     return voice_session(await _read(server, principal, call.id), server.clock)
 
 
@@ -77,7 +77,7 @@ async def list_all(
         agent_id=agent_id,
         status=status,
         start=read_moment(start_date, "start_date"),
-        end=read_moment(end_date, "end_date"),
+        end=read_moment(end_date, "end_date", is_end=True),
         limit=window.limit,
         offset=window.offset,
         cursor=window.cursor,
