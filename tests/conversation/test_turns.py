@@ -79,6 +79,12 @@ def test_the_silence_fits_what_was_said(given: TurnEvidence, silence_ms: int, re
         "A friend of mine said you.",
         "I do not know if they.",
         "It was a really small.",
+        "How much do I?",
+        "Is there?",
+        "When can the engineer?",
+        "I just received.",
+        "I can only.",
+        "It goes with my other.",
     ],
 )
 def test_a_full_stop_of_the_recogniser_ends_no_sentence_that_goes_on(text: str) -> None:
@@ -95,6 +101,11 @@ def test_a_full_stop_of_the_recogniser_ends_no_sentence_that_goes_on(text: str) 
         "This is what I have been looking for.",
         "I heard you.",
         "It is rather small.",
+        "How much is it?",
+        "Where are they?",
+        "Is there a discount?",
+        "I received it.",
+        "What do you sell?",
     ],
 )
 def test_a_last_word_that_may_end_a_sentence_does(text: str) -> None:

@@ -77,6 +77,11 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
         "aha",
         "umhm",
         "cool cool",
+        "Oh, that's really good to know.",
+        "How lovely!",
+        "That sounds great, no worries.",
+        "What a relief.",
+        "Okay, that works for me.",
     ],
 )
 def test_listening_noises_are_backchannels(text: str) -> None:
@@ -99,6 +104,11 @@ def test_listening_noises_are_backchannels(text: str) -> None:
         "wait",
         "i don't think so",
         "got it wrong",
+        "that's wrong",
+        "that's too expensive",
+        "do you have",
+        "sounds great but",
+        "how good is it",
     ],
 )
 def test_words_with_content_are_no_backchannels(text: str) -> None:

@@ -9,12 +9,13 @@ when there are several of them, or when they ask for it outright; and a short so
 follows up is let pass, whatever was made of it.
 """
 
-import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from nur_server.conversation import addressee
 from nur_server.conversation.words import (
     is_backchannel,
+    is_closing,
     is_stop_command,
     is_vocal_tic,
     normalise,
@@ -53,16 +54,6 @@ _FLOOR_TAKERS = frozenset(
     | {"pardon", "huh", "repeat", "again"}
 )
 """Words that are a whole interruption by themselves."""
-
-_TO_SOMEBODY_ELSE = re.compile(
-    r"(?:(?:yes|no|oh|hey|hi|hello|bye|okay|ok|thanks|thank you|not now|sorry|please),? )*"
-    r"(?:(?:my )?(?:honey|dear|babe|mom|mum|mama|dad|papa|kids|guys|boys|girls|buddy)[,.!]"
-    r"|(?:my )?(?:sweetie|sweetheart|darling|mommy|mummy|daddy|grandma|grandpa|granny|auntie)\b"
-    r"|not now,|(?:i am|i'm) (?:on the phone|on a call|talking to)"
-    r"|(?:i will|i'll) (?:call you back|be (?:right )?there)"
-    r"|(?:good|bad) (?:boy|girl)\b|(?:bye|good night),? (?:see|love|sleep|drive))"
-)
-"""How people begin who turn to a child, a dog or a visitor while the agent speaks."""
 
 
 class Ruling(Enum):
@@ -142,6 +133,13 @@ def _is_aside(evidence: OverlapEvidence) -> bool:
     return speaker_db is not None and evidence.level_db < speaker_db - ASIDE_DB
 
 
+def _elsewhere(evidence: OverlapEvidence, text: str) -> float:
+    """Probability that the words are for somebody else in the room."""
+    if not evidence.language.startswith("en") or is_closing(text):
+        return 0.0
+    return addressee.probability(evidence.text, text)
+
+
 def _judge_words(
     evidence: OverlapEvidence, text: str, threshold: float, is_over: bool
 ) -> OverlapVerdict:
@@ -150,7 +148,8 @@ def _judge_words(
         return _unless(is_over, "echo")
     if _is_aside(evidence):
         return _unless(is_over, "aside")
-    if _TO_SOMEBODY_ELSE.match(evidence.text.strip().casefold()):
+    elsewhere = _elsewhere(evidence, text)
+    if elsewhere >= addressee.SURELY_ELSEWHERE:
         return _unless(is_over, "aside")
     if is_vocal_tic(text):
         return _unless(is_over, "vocal_tic")
@@ -160,6 +159,8 @@ def _judge_words(
     is_settled = is_over or evidence.text_ms >= min(needed_ms, SETTLED_MS)
     if is_settled and is_stop_command(text):
         return OverlapVerdict(Ruling.YIELD, "stop_command")
+    if elsewhere >= addressee.ELSEWHERE:
+        return _unless(is_over, "aside")
     if is_over:
         return _judge_whole(evidence, words, needed_ms)
     return _judge_beginning(evidence, words, needed_ms)

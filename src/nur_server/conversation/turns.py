@@ -56,7 +56,7 @@ DIGITS = frozenset(
 _AWAITS_CLAUSE = re.compile(
     r"\b(?:(?:is|was|me|him|her|us|you|them|say|said|says|think|know|hope|heard|so) that"
     r"|(?:say|said|says|think|thought|told (?:me|us)|that|if|whether|because)"
-    r" (?:i|you|we|he|she|they)"
+    r" (?:i|you|we|he|she|they)|(?:me|us|him|her|them|going|able|supposed|how|about) to"
     r"|(?:can|could|would|will) you (?:please )?(?:tell|send|give|show|let)(?: (?:me|us))?"
     r"|let me know)$"
 )
@@ -69,6 +69,27 @@ _AWAITS_OBJECT = re.compile(
     r"(?: (?:for|about|if))?)$"
 )
 """A verb at the end that wants an object …"""
+_HELPING = (
+    r"(?:do|does|did|can|could|will|would|should|have|has|dont|doesnt|didnt|cant|wont|havent)"
+)
+_SOMEBODY = r"(?:i|you|it|we|they|he|she)"
+_LEADING = r"(?:(?:and|so|but|well|ok|okay|yes|no|um|uh|because) )*"
+_AWAITS_VERB = re.compile(
+    rf"{_LEADING}(?:(?:what|which|where|when|why|how|who)(?: [a-z]+){{0,2}} {_HELPING}"
+    rf" (?:{_SOMEBODY}|(?:the|a|an|my|your|our) [a-z]+)"
+    rf"|(?:{_HELPING}|is|are|was|were|am) (?:{_SOMEBODY}|there|this|that)"
+    rf"|(?:{_HELPING}|is|are|was|were) (?:the|a|an|my|your|our)(?: [a-z]+)?"
+    rf"|{_SOMEBODY} (?:{_HELPING}|must|may|might|am|are|is)"
+    r" (?:only|just|rather|also|even|always|still))"
+)
+"""The beginning of a sentence, and all there is: "how much do I", "is there", "I can only"."""
+_AWAITS_FIRST_OBJECT = re.compile(
+    rf"{_LEADING}{_SOMEBODY}(?:ve| have| has)?(?: (?:just|already|also|still|only|really|never))?"
+    r" (?:have|has|had|need|needs|needed|want|wants|wanted|got|get|bought|found|lost|received"
+    r"|booked|sent|missed|gave|made|took|put|like|love|use|used|brought|sold|keep|kept|prefer"
+    r"|noticed|says|said|dropped|broke|installed|returned|picked|chose)"
+)
+"""A short sentence that breaks off behind a verb that wants an object: "I just received"."""
 _OBJECT_CAME_FIRST = re.compile(
     r"\b(?:what|which|who|where|how|all|everything|anything|something|nothing|ones?|things?)"
     r"(?: [a-z]+){0,2} (?:i|im|ive|you|youre|we|weve|he|she|they|theyre)\b"
@@ -77,6 +98,7 @@ _OBJECT_CAME_FIRST = re.compile(
 _AWAITS_NOUN = re.compile(
     r"\ban? (?:(?:very|really|bit|little|more) )?(?:small|big|large|new|old|little|long|short|good"
     r"|nice|great|bad|cheap|different|certain|special|specific|single|double|whole|few|couple)$"
+    r"|\b(?:my|your|our|his|her|their) (?:first|last|next|new|old|main|other|whole)$"
 )
 """An article and what describes the noun, without the noun."""
 _ENDS_WITH_VERB = re.compile(
@@ -89,12 +111,14 @@ SURE = 0.8
 """The turn model's probability from which it is believed, if the words agree."""
 LIKELY = 0.5
 VERY_SURE = 0.9
-DOUBTFUL = 0.8
-"""Confidence below which a text is too likely misheard to say that a sentence is complete. Of the
-texts the turn model calls complete, a quarter of those at an end are below it, and half of those at
-a pause in the middle."""
-VERY_DOUBTFUL = 0.7
+DOUBTFUL = 0.82
+"""Confidence below which a text is too likely misheard to say that a sentence is complete."""
+VERY_DOUBTFUL = 0.75
 """The same, when the turn model is very sure."""
+LONG_WORDS = 6
+"""Of so many words some may be misheard, and the sentence be complete all the same …"""
+LONG_DOUBTFUL = 0.65
+LONG_VERY_DOUBTFUL = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +211,8 @@ def _awaits_more(words: str) -> bool:
     """Whether an English sentence breaks off before the words its last ones call for."""
     if _AWAITS_CLAUSE.search(words) or _AWAITS_NOUN.search(words):
         return True
+    if _AWAITS_VERB.fullmatch(words) or _AWAITS_FIRST_OBJECT.fullmatch(words):
+        return True
     return bool(_AWAITS_OBJECT.search(words)) and not _OBJECT_CAME_FIRST.search(words)
 
 
@@ -232,7 +258,7 @@ def _judge_model(text: str, evidence: TurnEvidence) -> TurnVerdict:
         if ends_sentence:
             return TurnVerdict(NO_MODEL_SENTENCE_MS, "sentence_end", True)
         return TurnVerdict(NO_MODEL_OPEN_MS, "silence", False)
-    is_doubtful = _are_words_doubtful(evidence.confidence, probability)
+    is_doubtful = _are_words_doubtful(text, evidence.confidence, probability)
     if probability >= SURE:
         if is_doubtful:
             return TurnVerdict(MID_THOUGHT_MS, "words_doubtful", True)
@@ -246,7 +272,10 @@ def _judge_model(text: str, evidence: TurnEvidence) -> TurnVerdict:
     return TurnVerdict(MID_THOUGHT_MS, "turn_unlikely", False)
 
 
-def _are_words_doubtful(confidence: float | None, probability: float) -> bool:
+def _are_words_doubtful(text: str, confidence: float | None, probability: float) -> bool:
     if confidence is None:
         return False
-    return confidence < (VERY_DOUBTFUL if probability >= VERY_SURE else DOUBTFUL)
+    is_long = len(text.split()) >= LONG_WORDS
+    if probability >= VERY_SURE:
+        return confidence < (LONG_VERY_DOUBTFUL if is_long else VERY_DOUBTFUL)
+    return confidence < (LONG_DOUBTFUL if is_long else DOUBTFUL)

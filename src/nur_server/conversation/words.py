@@ -74,15 +74,29 @@ def _primary(language: str) -> str:
     return re.split(r"[-_]", language.casefold(), maxsplit=1)[0]
 
 
-def _consists_of(words: Sequence[str], lexicon: frozenset[tuple[str, ...]]) -> bool:
-    """Whether phrases of the lexicon, one behind the other, make up all the words."""
-    longest = max(map(len, lexicon))
+def _consists_of(
+    words: Sequence[str],
+    lexicon: frozenset[tuple[str, ...]],
+    pattern: re.Pattern[str] | None = None,
+) -> bool:
+    """Whether phrases of the lexicon or of the pattern (of `_ASSESSMENT_WORDS` at most), one behind
+    the other, make up all the words."""
+
+    def is_phrase(start: int, end: int) -> bool:
+        phrase = words[start:end]
+        if tuple(phrase) in lexicon:
+            return True
+        return pattern is not None and pattern.fullmatch(" ".join(phrase)) is not None
+
+    longest = max(max(map(len, lexicon)), _ASSESSMENT_WORDS)
     reachable = [True] + [False] * len(words)
     for end in range(1, len(words) + 1):
         reachable[end] = any(
-            reachable[start] and tuple(words[start:end]) in lexicon
+            reachable[start] and is_phrase(start, end)
             for start in range(max(0, end - longest), end)
         )
+        if not any(reachable[max(0, end + 1 - longest) : end + 1]):
+            return False
     return bool(words) and reachable[-1]
 
 
@@ -128,6 +142,31 @@ _BACKCHANNELS = {
         "continua"
     ),
 }
+_PRAISE = (
+    "(?:good|great|nice|cool|fine|perfect|awesome|amazing|excellent|lovely|wonderful|brilliant"
+    "|interesting|fantastic|fair|true|helpful|useful|handy|funny|crazy|wild|weird|strange|sad"
+    "|terrible|awful|impressive|incredible|unbelievable|reasonable|sensible|super|sweet|neat"
+    "|terrific|marvell?ous|clear|surprising|exciting|ok|okay|alright|all right)"
+)
+_ASSESSMENT = re.compile(
+    rf"(?:(?:thats|that is|its|it is|that sounds|it sounds|that looks|sounds|looks|seems|how)"
+    rf" (?:(?:really|so|very|pretty|quite|just|too|absolutely|totally|actually|all) )*{_PRAISE}"
+    r"(?: (?:to me|with me|for me|to (?:know|hear)))?"
+    rf"|{_PRAISE}(?: (?:news|stuff|point|idea|one|deal|then|to (?:know|hear)))?"
+    rf"|(?:thats|that is) (?:{_PRAISE} (?:news|stuff|to (?:know|hear))|it|too bad|the one"
+    r"|a (?:relief|shame|pity|surprise|deal|bargain)|what i (?:thought|figured|heard|hoped))"
+    r"|what a (?:relief|shame|pity|surprise|deal|bargain)"
+    r"|(?:i|yeah i|we) (?:see|know|get (?:it|that)|got (?:it|that)|understand|hear (?:you|that)"
+    r"|figured|thought so|guess so|suppose(?: so)?|bet|agree|remember|believe (?:it|that)"
+    r"|like (?:it|that)|appreciate (?:it|that)|love (?:it|that)|hope so)"
+    r"|no (?:worries|problem|doubt|kidding|way|rush)|not bad|works for me|that works for me"
+    r"|same here|me too"
+    r"|(?:is|was) (?:it|that) (?:so|right)|goodness(?: me)?|gosh|phew|cheers|noted|yay"
+    r"|(?:my|oh|good) (?:goodness|gosh|god|lord|grief|dear|boy|man))"
+)
+"""What somebody says about what they have just heard, without more."""
+_ASSESSMENT_WORDS = 7
+"""The longest."""
 _HUM = re.compile(r"m+h+m*|m+|h+m+|u+h*m?h+m+|m?h+u+m+|a+h+a+m*|e+h+e+")
 _HUMMED_YES = re.compile(r"(?:m+h+m+|(?:m+|h+m+|u+h*m+|u+h+|a+h*|m+h+) h+(?:m+|u+[hm]+))+")
 _TICS = re.compile(r"u+h*m+|u+h+|e+r+m*|e+h+m*|a+h+(?:e*m+)?|h+m+|m+h*|u+r+m*|tsk|coughs?|sniffs?")
@@ -136,9 +175,10 @@ _FILLERS = re.compile(r"u+h*m+|u+h+|e+r+m*|e+h+m+|h+m+|m{2,}|u+r+m*")
 
 def is_backchannel(text: str, language: str = "en") -> bool:
     """Whether the whole text only shows that the user is listening: "mm-hm", "right, I see"."""
-    lexicon = _BACKCHANNELS.get(_primary(language), _BACKCHANNELS["en"])
+    primary = _primary(language)
+    lexicon = _BACKCHANNELS.get(primary, _BACKCHANNELS["en"])
     words = ["ok" if _HUM.fullmatch(word) else word for word in normalise(text).split()]
-    return _consists_of(words, lexicon)
+    return _consists_of(words, lexicon, _ASSESSMENT if primary == "en" else None)
 
 
 def is_vocal_tic(text: str) -> bool:
