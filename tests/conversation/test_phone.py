@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nur_server.conversation.actions import Notify, SendDigits, TransferCall
+from nur_server.conversation.actions import Notify, SendDigits, SetVolume, TransferCall
 from nur_server.conversation.answering import (
     UNCERTAIN_SECONDS,
     Answerer,
@@ -19,7 +19,7 @@ from nur_server.conversation.events import (
     Role,
     TransferFinished,
 )
-from nur_server.conversation.notices import CallAnswered
+from nur_server.conversation.notices import CallAnswered, ReplyStarted
 from nur_server.conversation.phone import ENTRY_SECONDS, PhoneTool, phone_tool
 from nur_server.conversation.record import ToolStatus
 from tests.conversation.stage import Call, Part, Say, Stage
@@ -176,6 +176,17 @@ def test_a_call_is_transferred() -> None:
     assert s.ended is EndedReason.TRANSFERRED
 
 
+def test_nothing_is_said_to_a_caller_who_is_gone() -> None:
+    call = Call("transfer_call", '{"to_number": "+15550100"}')
+    s = stage(with_tool(PhoneTool.TRANSFER_CALL), [Say("One moment."), call])
+    s.say("Let me speak to sales please.", at=0.5)
+    s.run(4)
+    s.feed(TransferFinished(s.now, s.of(TransferCall)[0].call_id, None))
+    s.run(3)
+    assert len(s.notices_of(ReplyStarted)) == len(s.prompts) == 1
+    assert s.tool_records[s.of(TransferCall)[0].call_id][-1].status is ToolStatus.SUCCEEDED
+
+
 def test_a_transfer_that_fails_is_told_to_the_model() -> None:
     config = with_tool(PhoneTool.TRANSFER_CALL)
     call = Call("transfer_call", '{"to_number": "+15550100"}')
@@ -301,3 +312,24 @@ def test_a_message_is_left_on_request() -> None:
     s.run(8)
     assert s.agent_said[-1] == "Please call back."
     assert s.ended is EndedReason.VOICEMAIL
+
+
+@pytest.mark.parametrize(("after", "pause"), [(0.6, 0.3), (0.9, 0.3), (0.9, 1.0)])
+def test_a_voice_over_the_last_words_neither_holds_nor_lowers_them(
+    after: float, pause: float
+) -> None:
+    """As the message is wanted, a voice keeps the agent from beginning, lowers it, or holds it."""
+    s = stage(
+        with_tool(PhoneTool.LEAVE_VOICEMAIL),
+        [
+            Say("I will leave a message for them, one moment.", delay=0.6),
+            Say("", delay=pause),
+            Call("leave_voicemail", '{"message": "Please call back."}'),
+        ],
+    )
+    asked = s.say("Leave a message after the tone please.", at=0.5)
+    s.say("Please record it now", at=asked.end + after, seconds=2.5)
+    s.run(14)
+    assert s.agent_said == ["I will leave a message for them, one moment.", "Please call back."]
+    assert s.ended is EndedReason.VOICEMAIL
+    assert [action.gain for _, action in s.actions if isinstance(action, SetVolume)][-1] == 1.0

@@ -337,6 +337,8 @@ class Conversation:
         """Speak a message to a machine, and hang up behind it."""
         self._farewell = (Trigger.VOICEMAIL, message) if message else None
         self._begin_closing(EndedReason.VOICEMAIL)
+        if self._context.is_connected:
+            self._talker.play_on()
         self._next()
 
     def _leave_after_last_word(self) -> None:
@@ -355,8 +357,11 @@ class Conversation:
         self._listener.take_keys(digits)
 
     def _take_transfer(self, event: TransferFinished) -> None:
-        if self._phone.transferred(event.call_id, event.error):
-            self._close(EndedReason.TRANSFERRED)
+        if event.error is None:
+            self._stop(EndedReason.TRANSFERRED)
+        self._phone.take_outcome(event.call_id, event.error)
+        if event.error is None:
+            self._next()
 
     # What the client asks for
 
@@ -446,13 +451,19 @@ class Conversation:
         """End the conversation: at once, or after the reply that is playing."""
         if self._phase is Phase.CLOSING and finish_speaking:
             return
-        self._farewell = None
-        self._begin_closing(reason)
         if finish_speaking and self._context.is_connected:
+            self._farewell = None
+            self._begin_closing(reason)
             self._talker.play_on()
         else:
-            self._talker.cut(ReplyStatus.CANCELLED, reason.value)
+            self._stop(reason)
         self._next()
+
+    def _stop(self, reason: EndedReason) -> None:
+        """Nothing more is said; what comes next is the end."""
+        self._farewell = None
+        self._begin_closing(reason)
+        self._talker.cut(ReplyStatus.CANCELLED, reason.value)
 
     def _begin_closing(self, reason: EndedReason) -> None:
         self._phase = Phase.CLOSING

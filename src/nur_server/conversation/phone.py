@@ -156,13 +156,12 @@ class Phone:
         if transfer is not None:
             self._answer(transfer.call_id, "The caller spoke first; they are still here.", True)
 
-    def transferred(self, call_id: str, error: str | None) -> bool:
-        """Take the outcome of a transfer. Whether the far end is gone."""
+    def take_outcome(self, call_id: str, error: str | None) -> None:
+        """A transfer is over; `error` says what went wrong."""
         if error is None:
             self._answer(call_id, "The caller was transferred.", False)
-            return True
-        self._answer(call_id, f"The transfer failed: {error}", True)
-        return False
+        else:
+            self._answer(call_id, f"The transfer failed: {error}", True)
 
     @property
     def awaits_first_key(self) -> bool:
