@@ -475,8 +475,8 @@ class Script:
             if self._call.session.is_over:
                 return
             await self._step()
-            if self._is_to_be_transferred and self._chance.random() < 0.5:
-                await self._call.waits(3.0)
+            if self._is_to_be_transferred:
+                await self._chance.choice([self._waits, self._waits, self._interrupts])()
             if self._is_being_transferred and self._chance.random() < 0.3:
                 return
             await self._call.waits(self._chance.choice([0.0, 0.01, 0.1, 0.4, 1.0, 2.5]))
@@ -566,8 +566,15 @@ class Script:
     async def _drops(self) -> None:
         if self._call.handset is not None:
             self._call.session.hung_up(HangupCause.NORMAL)
-        else:
-            self._call.drops()
+            return
+        if self._chance.random() < 0.5:
+            self._call.begins(self._chance.choice(USER_WORDS))
+            await self._call.waits(self._chance.choice([1.0, 1.5, 2.0]))
+        self._call.drops()
+        if self._chance.random() < 0.5:
+            await self._call.waits(self._chance.choice([0.1, 0.8, 3.0]))
+            self._call.comes_back()
+            await self._call.waits(self._chance.choice([0.0, 4.0]))
 
     async def _comes_back(self) -> None:
         self._call.comes_back()
@@ -656,7 +663,11 @@ class ChaoticModel(ScriptedLanguageModel):
         self._last_call = Call("look", {"id": "1"})
 
     def _answer(self, request: ReplyRequest) -> Reply:
-        return [self._a_step() for _ in range(self._chance.choice([1, 1, 2, 3]))]
+        chance = self._chance
+        steps = [self._a_step() for _ in range(chance.choice([1, 1, 2, 3]))]
+        if isinstance(steps[0], Call) and chance.random() < 0.5:
+            steps.insert(0, Say(chance.choice(AGENT_WORDS)))
+        return steps
 
     def _a_step(self) -> Step:
         chance = self._chance

@@ -14,11 +14,14 @@ from nur_server.conversation.actions import (
     CommitTurn,
     DropUtterance,
     FinishUtterance,
+    Flush,
     Generate,
     HangUp,
+    HoldPlayout,
     Notify,
     OpenUtterance,
     RecordTool,
+    ResumePlayout,
     SetVolume,
     Speak,
     TransferCall,
@@ -35,6 +38,7 @@ from nur_server.conversation.events import (
     PlayoutProgressed,
     ReplyCancelled,
     SessionOpened,
+    TransferFinished,
 )
 from nur_server.conversation.notices import (
     CallAnswered,
@@ -83,6 +87,7 @@ class Judge:
         self._item = ""
         """Of the running reply."""
         self._ducked: set[str] = set()
+        self._held: str | None = None
         # The caller
         self._utterances: set[str] = set()
         """Being listened to."""
@@ -96,11 +101,15 @@ class Judge:
         self._running: dict[str, ToolRecord] = {}
         self._due: dict[str, float] = {}
         """When a running tool has to have its result."""
+        self._running_at_start: frozenset[str] = frozenset()
+        """Of the running reply."""
+        self._filled: set[str] = set()
+        """Tools about which a filler was said."""
         self._spoken_since: set[str] = set()
-        """Tools during which the caller has said something."""
+        """Tools during which the caller has said something that is answered."""
         # The end
         self._is_ending = False
-        """It was asked for: no further reply is made."""
+        """It was asked for, or the caller is gone: no further reply is made."""
         self._cutting = {EndedReason.MAX_DURATION, EndedReason.TRANSFERRED}
         """Ends that wait for no last word."""
         self._has_said_goodbye = False
@@ -113,6 +122,10 @@ class Judge:
             self._take(step.event)
             for action in step.actions:
                 self._do(action)
+            is_for_somebody = self._utterances or not self._is_connected
+            if self._held is not None and not is_for_somebody:
+                self._expect(False, f"{self._held} to be held only while the caller speaks")
+                self._held = None
             if not self._is_idle:
                 self._idle_since = self._now
 
@@ -155,6 +168,8 @@ class Judge:
                 self._expect(bool(is_loud), "the usual volume while nobody else speaks")
             case ReplyCancelled():
                 self._has_said_goodbye = True
+            case TransferFinished(_, _, None):
+                self._is_ending = True
             case EndRequested(_, reason, finish_speaking):
                 self._is_ending = True
                 if not finish_speaking or not self._is_connected:
@@ -175,6 +190,10 @@ class Judge:
                 self._expect(not is_internal, f"nothing internal to be spoken; got {text!r}")
             case SetVolume(response_id, gain):
                 (self._ducked.add if gain < 1.0 else self._ducked.discard)(response_id)
+            case HoldPlayout(response_id):
+                self._held = response_id
+            case ResumePlayout() | Flush():
+                self._held = None
             case OpenUtterance(utterance_id):
                 self._utterances.add(utterance_id)
             case FinishUtterance(utterance_id):
@@ -207,10 +226,11 @@ class Judge:
                 self._expect(not self._is_screening, "nothing said before it is known to whom")
                 self._reply, self._item = reply_id, item_id
                 self._started.add(reply_id)
+                self._running_at_start = frozenset(self._running)
                 if reply_id in self._generated:
                     self._owed.clear()
             case ReplyDone(_, status, reason):
-                self._reply = None
+                self._reply = self._held = None
                 if status is ReplyStatus.INTERRUPTED:
                     self._interrupted.add(self._item)
                 if status is ReplyStatus.CANCELLED and reason in _ENDS:
@@ -232,7 +252,7 @@ class Judge:
         if response_id in self._generated:
             return
         self._generated.add(response_id)
-        self._expect(not self._is_ending, "no reply once the end was asked for")
+        self._expect(not self._is_ending, "no reply behind the last one")
         is_held = any(map(self._holds, self._running.values()))
         self._expect(not is_held, "no reply while a tool holds the agent")
 
@@ -273,13 +293,18 @@ class Judge:
         if turn.trigger != "speech":
             return
         self._owed.add(turn.item_id)
-        self._spoken_since.update(self._running)
+        if self._config.max_turns is None:
+            self._spoken_since.update(self._running)
         if turn.text.startswith(PRESSED):
             self._see_keys(turn.text.removeprefix(PRESSED).removesuffix("]"))
 
     def _commit_agent(self, turn: Turn) -> None:
         if turn.error_code == "too_many_tool_calls":
             self._owed.clear()
+        if turn.trigger == "filler":
+            is_new = not self._running_at_start <= self._filled
+            self._expect(is_new, "one filler, whatever the tools take")
+            self._filled |= self._running_at_start
         if turn.trigger == "goodbye":
             was_cut = turn.interrupted_at_ms is not None and turn.error_code is None
             self._has_said_goodbye = self._has_said_goodbye or not was_cut

@@ -9,10 +9,14 @@ from nur_server.conversation.actions import (
     Action,
     CallTool,
     CommitTurn,
+    DropUtterance,
     Generate,
     HangUp,
+    HoldPlayout,
     Notify,
+    OpenUtterance,
     RecordTool,
+    ResumePlayout,
     SetVolume,
     Speak,
     TransferCall,
@@ -32,12 +36,13 @@ from nur_server.conversation.events import (
     PlayoutProgressed,
     SessionOpened,
     Ticked,
+    TransferFinished,
 )
 from nur_server.conversation.notices import ReplyDone, ReplyStarted, ReplyStatus
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
 from nur_server.replay.recording import Step
 
-CONFIG = ConversationConfig("ses_0123456789ab", turn_detection=TurnDetection())
+CONFIG = ConversationConfig("ses_0123456789ab", max_turns=None)
 LOOK = ToolSpec("look", "Look", {}, timeout_seconds=4.0)
 HOLDING = replace(LOOK, name="hold_on", execution_mode=ExecutionMode.HOLD)
 STARTED = Notify(ReplyStarted("resp_1", "msg_1"))
@@ -100,6 +105,13 @@ def test_a_tool_of_a_reply_that_may_be_thrown_away() -> None:
     assert judged((Ticked(1.0), [GENERATE, CallTool("call_1", "resp_1", LOOK, {})]))
 
 
+def test_a_second_filler_for_the_same_tool() -> None:
+    running = tool(ToolStatus.RUNNING)
+    filler: list[Action] = [STARTED, done(ReplyStatus.COMPLETED), agent("filler")]
+    assert judged((Ticked(1.0), [running, *filler, *filler]))
+    assert not judged((Ticked(1.0), [running, *filler]))
+
+
 def test_a_reply_while_a_tool_holds_the_agent() -> None:
     config = replace(CONFIG, tools=(HOLDING,))
     running = tool(ToolStatus.RUNNING, "hold_on")
@@ -121,6 +133,13 @@ def test_an_agent_that_stays_quiet_for_good() -> None:
     heard: tuple[Event, list[Action]] = (PlayoutProgressed(2.0, "resp_1", 500), [])
     assert judged(ducked, heard)
     assert not judged(ducked, (Ticked(1.5), [SetVolume("resp_1", 1.0)]), heard)
+
+
+def test_an_agent_that_is_held_for_good() -> None:
+    speaks: list[Action] = [STARTED, OpenUtterance("utt_1", 0), HoldPlayout("resp_1")]
+    stops: list[Action] = [DropUtterance("utt_1")]
+    assert judged((Ticked(1.0), speaks), (Ticked(2.0), stops))
+    assert not judged((Ticked(1.0), speaks), (Ticked(2.0), [*stops, ResumePlayout("resp_1")]))
 
 
 def test_an_interruption_that_was_not_allowed() -> None:
@@ -168,6 +187,11 @@ def test_a_last_word_that_is_cut() -> None:
 
 def test_a_reply_once_the_end_was_asked_for() -> None:
     assert judged((EndRequested(1.0, EndedReason.EXPIRED, finish_speaking=True), [GENERATE]))
+
+
+def test_a_reply_to_a_caller_who_is_gone() -> None:
+    assert judged((TransferFinished(1.0, "call_1", None), [STARTED, GENERATE]))
+    assert not judged((TransferFinished(1.0, "call_1", "busy"), [STARTED, GENERATE]))
 
 
 def test_an_end_without_its_goodbye() -> None:
