@@ -14,6 +14,7 @@ from nur_server.clock import Clock
 from nur_server.providers.catalogue import Catalogue
 from nur_server.settings import Settings
 from nur_server.store.records import NewKey
+from tests.databases import lay
 
 # Without this, pytest-asyncio's first look for the current loop makes one that nobody closes.
 asyncio.set_event_loop(None)
@@ -114,10 +115,11 @@ async def running(
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(tmp_path: Path, prepared_file: Path) -> Start:
     """Starts a server with settings of its own."""
 
     def begin(**values: Any) -> AbstractAsyncContextManager[Server]:
+        lay(prepared_file, tmp_path / "data")
         return running(tmp_path / "data", **values)
 
     return begin

@@ -29,6 +29,7 @@ from nur_server.providers.scripted import (
 )
 from nur_server.settings import Settings
 from nur_server.store.records import NewKey
+from tests.databases import lay
 
 PATIENCE_SECONDS = 20.0
 """After this a test has failed: nothing here takes as long."""
@@ -182,8 +183,9 @@ Serve = Callable[..., Any]
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Serve:
+def serve(tmp_path: Path, prepared_file: Path) -> Serve:
     """`async with serve(replies=…, heard=…, **settings) as server:`"""
+    data_dir = tmp_path / "data"
 
     @asynccontextmanager
     async def running(
@@ -193,6 +195,7 @@ def serve(tmp_path: Path) -> Serve:
         clock: Clock | None = None,
         **settings: Any,
     ) -> AsyncIterator[Server]:
+        lay(prepared_file, data_dir)
         llm = ScriptedLanguageModel(replies)
         tts = ScriptedTextToSpeech(ms_per_character=15, tone_hz=300)
         catalogue = Catalogue.scripted(stt=ScriptedSpeechToText(heard), llm=llm, tts=tts)
@@ -200,7 +203,7 @@ def serve(tmp_path: Path) -> Serve:
         app = create_app(
             Settings(
                 _env_file=None,
-                data_dir=tmp_path,
+                data_dir=data_dir,
                 discover_models=False,
                 drain_seconds=0.1,
                 log_level="error",

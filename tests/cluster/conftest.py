@@ -1,4 +1,4 @@
-"""A new database of each kind."""
+"""A database of each kind, with nothing in it."""
 
 from collections.abc import AsyncIterator
 
@@ -6,14 +6,13 @@ import pytest
 
 from nur_server.clock import SystemClock
 from nur_server.store.engine import Database
-from tests.store.conftest import empty_url, kind, postgresql
+from tests.store.conftest import empty_url, kind, postgresql, prepared_name, prepared_url
 
-__all__ = ["empty_url", "kind", "postgresql"]
+__all__ = ["empty_url", "kind", "postgresql", "prepared_name", "prepared_url"]
 
 
 @pytest.fixture
-async def database(empty_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(empty_url, clock=SystemClock())
-    await opened.migrate()
+async def database(prepared_url: str) -> AsyncIterator[Database]:
+    opened = await Database.open(prepared_url, clock=SystemClock())
     yield opened
     await opened.close()

@@ -50,16 +50,17 @@ async def test_what_one_node_publishes_every_other_hears(database: Database, ear
 
 
 async def test_a_broken_connection_is_replaced(
-    database: Database, postgresql: object, empty_url: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, postgresql: object, prepared_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus_module, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(bus_module, "RETRY_SECONDS", (0.05,))
     made = Ear(database)
     await made.bus.start(made.heard.put_nowait)
     await made.listening()
+    name = prepared_url.partition("@/")[2].partition("?")[0]
     broken = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = '{empty_url.partition('@/')[2].partition('?')[0]}' AND query = 'SELECT 1'"
+        f"WHERE datname = '{name}' AND query = 'SELECT 1'"
     )
     await asyncio.sleep(3 * bus_module.CHECK_SECONDS)
     await asyncio.to_thread(postgresql.execute, broken)  # type: ignore[attr-defined]

@@ -9,10 +9,9 @@ from nur_server.clock import SystemClock
 from nur_server.jobs.queue import Pace
 from nur_server.store.accounts import Accounts
 from nur_server.store.engine import Database
-from nur_server.store.outbox import prepare
-from tests.store.conftest import empty_url, kind, postgresql
+from tests.store.conftest import empty_url, kind, postgresql, prepared_name, prepared_url
 
-__all__ = ["empty_url", "kind", "postgresql"]
+__all__ = ["empty_url", "kind", "postgresql", "prepared_name", "prepared_url"]
 
 ACCOUNT = "acc_jobs"
 QUICK = Pace(look_seconds=0.05, poll_seconds=0.05, idle_seconds=0.1)
@@ -30,11 +29,9 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 @pytest.fixture
-async def database(empty_url: str) -> AsyncIterator[Database]:
+async def database(prepared_url: str) -> AsyncIterator[Database]:
     """On the machine's clock: the queue's delays are on it too."""
-    opened = await Database.open(empty_url, clock=SystemClock())
-    await opened.migrate()
-    await prepare(opened)
+    opened = await Database.open(prepared_url, clock=SystemClock())
     await Accounts(opened).create(ACCOUNT, ACCOUNT)
     yield opened
     await opened.close()

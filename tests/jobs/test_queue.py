@@ -196,10 +196,10 @@ async def test_nothing_is_started_before_there_is_something_to_do(worker: Worker
 
 
 async def test_where_there_is_nothing_to_do_dbos_is_not_even_loaded(
-    database: Database, empty_url: str
+    database: Database, prepared_url: str
 ) -> None:
-    """`database`, at `empty_url`, is prepared."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", IDLE_SERVER, empty_url)
+    """`database`, at `prepared_url`, is prepared."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", IDLE_SERVER, prepared_url)
     assert await process.wait() == 0
 
 

@@ -21,6 +21,7 @@ import pytest
 from nur_server.clock import ManualClock
 from nur_server.store.accounts import Accounts
 from nur_server.store.engine import Database
+from tests.databases import make_tables
 
 from .samples import ACCOUNT, OTHER_ACCOUNT
 
@@ -51,10 +52,10 @@ class PostgreSQL:
         )  # fmt: skip
         asyncio.run(asyncio.wait_for(self._answer(), START_SECONDS))
 
-    def new_database(self) -> str:
-        """The name of a fresh one."""
+    def new_database(self, copied: str = "template1") -> str:
+        """The name of a fresh one, with what is in `copied`."""
         name = f"nur_{uuid.uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {copied}")
         return name
 
     def url(self, name: str) -> str:
@@ -153,6 +154,24 @@ def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'empty.db'}"
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.url(server.new_database())
+
+
+@pytest.fixture(scope="session")
+def prepared_name(postgresql: PostgreSQL) -> str:
+    """A PostgreSQL database with every table, to copy."""
+    name = postgresql.new_database()
+    asyncio.run(make_tables(postgresql.url(name)))
+    return name
+
+
+@pytest.fixture
+def prepared_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database with every table, and nothing in them."""
+    if kind == "sqlite":
+        shutil.copyfile(request.getfixturevalue("prepared_file"), tmp_path / "prepared.db")
+        return f"sqlite:///{tmp_path / 'prepared.db'}"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.url(server.new_database(request.getfixturevalue("prepared_name")))
 
 
 @pytest.fixture(scope="session")
