@@ -174,11 +174,12 @@ async def claim_attempt(
             return None
         if row.claimed_by not in (None, claimed_by):
             return None
+        if not await _is_first(session, row):
+            return None
+        # Read once nothing earlier is open: what ended last may have disabled it.
         webhook = await _webhook_of(session, row)
         if not webhook.enabled:
             await _end(session, row, DeliveryStatus.CANCELED, error="the webhook is disabled")
-            return None
-        if not await _is_first(session, row):
             return None
         row.claimed_by = claimed_by
         event = await session.get(WebhookEventRow, row.event_id)
