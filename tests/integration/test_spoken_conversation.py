@@ -152,12 +152,20 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
         yield Stage(here, client, agent)
 
 
-async def test_a_question_is_understood_and_answered_aloud(stage: Stage) -> None:
+async def test_a_question_is_understood_and_answered_aloud_and_kept_as_it_was_said(
+    stage: Stage,
+) -> None:
     talk = await stage.hold(recite, "What are your opening hours?")
     talk.assert_understood("opening hours")
     talk.assert_spoke("help", "morning", "evening")
     assert talk.account.errors == []
     assert talk.account.ended_reason == "client_ended"
+
+    assert [turn.speaker for turn in talk.kept.turns] == ["agent", "user", "agent"]
+    kept = [turn.text for turn in talk.kept.turns]
+    greeting, answer = (reply.text for reply in talk.account.replies)
+    assert kept == [greeting, *talk.account.user, answer]
+    assert_words(talk.said[1], ("morning", "evening"))
 
 
 async def test_a_tool_of_the_client_is_called_once_and_its_result_spoken(stage: Stage) -> None:
@@ -187,12 +195,3 @@ async def test_an_interruption_cuts_the_answer_to_what_was_heard(stage: Stage) -
     assert_words(heard, ("policy",))
     assert "email" not in normalise(heard)
     talk.assert_spoke("welcome")
-
-
-async def test_what_is_kept_is_what_was_said_on_both_sides(stage: Stage) -> None:
-    talk = await stage.hold(recite, "What are your opening hours?")
-    assert [turn.speaker for turn in talk.kept.turns] == ["agent", "user", "agent"]
-    kept = [turn.text for turn in talk.kept.turns]
-    greeting, answer = (reply.text for reply in talk.account.replies)
-    assert kept == [greeting, *talk.account.user, answer]
-    assert_words(talk.said[1], ("morning", "evening"))
