@@ -1,6 +1,7 @@
 """Whole calls, from the order to the record of their end."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,9 +26,10 @@ from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Call, ScriptedLanguageModel
 from nur_server.store.agents import Agents
 from nur_server.store.calls import CallFields, CallStatus, Direction
-from nur_server.store.numbers import PhoneNumbers
+from nur_server.store.numbers import CallerIds, PhoneNumbers
 from nur_server.store.records import AgentStatus
 from nur_server.store.sessions import Sessions
+from nur_server.transports.loopback import NAME as LOOPBACK
 from nur_server.transports.loopback import (
     Answer,
     HangUp,
@@ -39,7 +41,7 @@ from nur_server.transports.loopback import (
     Script,
     Vanish,
 )
-from tests.calls.exchange import ACCOUNT, NODE, SOMEBODY, Exchange, exchange, voice
+from tests.calls.exchange import ACCOUNT, GENEROUS, NODE, SOMEBODY, Exchange, exchange, voice
 
 STAYS: Script = (Ring(0.05), Answer(), Pause(30))
 RINGS: Script = (Ring(30),)
@@ -279,6 +281,37 @@ async def test_a_scheduled_call_whose_agent_is_gone(
         ended = await here.over(call.id)
         assert (ended.status, ended.ended_reason) == (status, reason)
         assert ended.error_code == (code or "agent_paused")
+        assert not here.calls
+
+
+async def test_a_scheduled_call_whose_caller_id_was_given_up(tmp_path: Path) -> None:
+    ours = "+14155552671"
+    async with exchange(tmp_path, (Ring(0.05), Answer(), HangUp())) as here:
+        own = CallerIds(here.database, ACCOUNT)
+        await own.expect_code(ours, "hash", LOOPBACK)
+        assert await own.verify(ours, "hash")
+        at = datetime.now(UTC) + timedelta(hours=1)
+        kept, given_up = [await here.dial(scheduled_at=at, from_number=ours) for _ in range(2)]
+        await here.service.place(kept.id)
+        assert (await here.over(kept.id)).status is CallStatus.COMPLETED
+        await own.delete(ours)
+        await here.service.place(given_up.id)
+        ended = await here.over(given_up.id)
+        assert (ended.status, ended.ended_reason) == (CallStatus.CANCELED, EndedReason.CANCELED)
+        assert ended.error_code == "caller_id_not_verified"
+        assert len(here.calls) == 1
+
+
+async def test_a_scheduled_call_to_where_calls_may_go_no_more(tmp_path: Path) -> None:
+    premium = "+19005551234"
+    opened = replace(GENEROUS, allows_premium=True)
+    async with exchange(tmp_path, policy=opened) as here:
+        at = datetime.now(UTC) + timedelta(hours=1)
+        call = await here.dial(scheduled_at=at, to_number=premium)
+        here.service.policy = GENEROUS
+        await here.service.place(call.id)
+        ended = await here.over(call.id)
+        assert (ended.status, ended.error_code) == (CallStatus.CANCELED, "destination_blocked")
         assert not here.calls
 
 

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 STORE_ATTEMPTS = 4
 STORE_RETRY_SECONDS = 0.5
+TAKEN_BACK = ("agent_paused", "caller_id_not_verified", "destination_blocked")
+"""What keeps a call that was accepted from being placed: it is not wanted any more."""
 
 Result = TypeVar("Result")
 
@@ -215,6 +217,6 @@ def _reason_of(error: NurError) -> EndedReason:
         return EndedReason.INVALID_NUMBER if is_invalid else EndedReason.CARRIER_ERROR
     if isinstance(error, NotFound):
         return EndedReason.AGENT_DELETED
-    if error.code == "agent_paused":
+    if error.code in TAKEN_BACK:
         return EndedReason.CANCELED
     return EndedReason.INTERNAL_ERROR

@@ -509,6 +509,10 @@ class CallService:
         agent = await Agents(self._database, call.account_id).get(call.agent_id)
         if agent.status is AgentStatus.PAUSED:
             raise Conflict(f"agent {agent.id} is paused", code="agent_paused")
+        if call.scheduled_at is not None:
+            # What was allowed when it was accepted may have been taken back since.
+            await self.caller_id(call.account_id, call.from_number)
+            self.check_destination(call.to_number, "to_number")
         return Talk(
             await self._setups.prepare(call, agent),
             self._live,
