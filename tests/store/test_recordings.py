@@ -268,7 +268,9 @@ async def recording_process(*arguments: object) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-@pytest.mark.parametrize("store", ["folder", "s3"])
+@pytest.mark.parametrize(
+    ("kind", "store"), [("sqlite", "folder"), ("postgresql", "folder"), ("sqlite", "s3")]
+)
 async def test_kill_9_leaves_all_but_the_last_seconds(
     database: Database, url: str, tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:

@@ -13,6 +13,7 @@ from nur_server.audio.resample import resample
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import ProviderError, ProviderRejected
 from nur_server.ports import DialRequest, HangupCause, TelephonyEngine
+from nur_server.transports.carriers import adapter
 from nur_server.transports.carriers.carrier import Carrier
 from nur_server.transports.carriers.media import CarrierLeg
 from nur_server.transports.carriers.rest import OUTCOME_UNKNOWN, UNREACHABLE
@@ -110,8 +111,9 @@ async def test_an_order_that_broke_off_is_looked_up_and_never_repeated(stage: St
 
 
 async def test_an_order_nobody_knows_of_is_given_up_and_hung_up_should_it_ring(
-    stage: Stage,
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(adapter, "LOOK_UP_SECONDS", (0.05, 0.1, 0.2))
     stage.fake.loses = True
     with pytest.raises(ProviderError) as caught:
         await stage.dial()
