@@ -13,7 +13,7 @@ from .conftest import Program
 Start = Callable[..., Program]
 CONVERSATION_SECONDS = 100
 
-pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(400)]
 
 
 def test_a_conversation_that_happened_ends_well(program: Start, data_dir: Path) -> None:

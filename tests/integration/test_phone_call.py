@@ -14,7 +14,7 @@ from nur_server.api.app import create_app
 from nur_server.store.records import NewKey
 from tests.integration.conftest import Embedded
 
-pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(400)]
 
 VOICEMAIL = "+15550104"
 MESSAGE = "This is the shoe shop. Your order has arrived."

@@ -26,7 +26,7 @@ from nur_server.providers.moonshine import NAME as EARS
 from nur_server.settings import Settings
 from tests.integration.conftest import Embedded
 
-pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(400)]
 
 PROMPT = (
     "You are a friendly customer support agent for an e-commerce store. "

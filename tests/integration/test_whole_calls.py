@@ -39,7 +39,7 @@ from tests.providers.servers import Exchange, running
 from tests.transports.carriers.fakes import FAKES
 from tests.transports.carriers.stage import FakeCarrier, Person
 
-pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("spoken"), pytest.mark.timeout(600)]
 
 CALLEE, OURS = "+14155552671", "+14155559999"
 PUBLIC = "https://voice.test"
