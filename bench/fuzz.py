@@ -754,15 +754,17 @@ class ChaoticSpeech(ScriptedTextToSpeech):
 
 
 class FlakyMemory(Memory):
-    """A store that is slow, and now and then fails once."""
+    """A store that is slow, and now and then fails once: what is tried again is stored."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(write_seconds=chance.choice([0.0, 0.0, 0.01, 0.2]))
         self._chance = chance
+        self._has_just_failed = False
 
     async def _write(self) -> None:
         await super()._write()
-        if self._chance.random() < 0.01:
+        self._has_just_failed = self._chance.random() < 0.01 and not self._has_just_failed
+        if self._has_just_failed:
             raise OSError("the disk is busy")
 
 
