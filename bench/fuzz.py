@@ -39,6 +39,7 @@ from nur_server.conversation.config import (
     TurnDetection,
 )
 from nur_server.conversation.events import EndedReason, Role
+from nur_server.conversation.history import STILL_RUNNING
 from nur_server.conversation.notices import (
     AgentTranscriptDelta,
     Notice,
@@ -521,6 +522,7 @@ class Script:
             AgentTranscriptDelta,
             ReplyDone,
             ToolCallRequested,
+            ToolCallRequested,
             UserSpeechStarted,
         ]
         kind: type[Notice] = self._chance.choice(kinds)
@@ -534,6 +536,8 @@ class Script:
         await asyncio.sleep(self._chance.choice([0.0, 0.001, 0.05]))
         if self._chance.random() < 0.6:
             await self._says()
+        elif kind is ToolCallRequested:
+            await self._noise()
 
     async def _interrupts(self) -> None:
         """Speak up while the agent does, should it say something soon."""
@@ -664,6 +668,9 @@ class ChaoticModel(ScriptedLanguageModel):
 
     def _answer(self, request: ReplyRequest) -> Reply:
         chance = self._chance
+        running = _running_call(request)
+        if running is not None and chance.random() < 0.4:
+            return [running]
         steps = [self._a_step() for _ in range(chance.choice([1, 1, 2, 3]))]
         if isinstance(steps[0], Call) and chance.random() < 0.5:
             steps.insert(0, Say(chance.choice(AGENT_WORDS)))
@@ -716,6 +723,16 @@ class ChaoticModel(ScriptedLanguageModel):
             await asyncio.sleep(0.002)
             if isinstance(part, TextDelta) and luck > 0.99:
                 yield TextDelta("More and more words. " * 400)
+
+
+def _running_call(request: ReplyRequest) -> Call | None:
+    """A call whose result the model still waits for: it may lose patience."""
+    made = {call.call_id: call for message in request.messages for call in message.tool_calls}
+    for message in request.messages:
+        if message.content == STILL_RUNNING and message.tool_call_id in made:
+            call = made[message.tool_call_id]
+            return Call(call.name, call.arguments)
+    return None
 
 
 class ChaoticSpeech(ScriptedTextToSpeech):
