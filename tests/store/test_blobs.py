@@ -181,6 +181,16 @@ async def test_a_bucket_of_a_server_keeps_the_same_promises(s3: S3, tmp_path: Pa
         await content(blobs)
 
 
+async def test_a_bucket_that_does_not_answer_may_do_so_later(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("nur_server.store.blobs.CHECK_SECONDS", 0.5)
+    with pytest.raises(Unavailable) as caught:
+        await open_blobs(URL).check()
+    assert caught.value.code == "blobs_unreachable"
+
+
 async def test_what_a_bucket_refuses_is_said_without_saying_where_it_is(s3: S3) -> None:
     blobs = open_blobs(URL)
     writer = blobs.create(KEY)

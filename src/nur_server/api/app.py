@@ -52,7 +52,7 @@ from nur_server.calls.verification import Verification
 from nur_server.clock import Clock, SystemClock
 from nur_server.cluster.bus import bus_of
 from nur_server.cluster.sessions import FleetSessions
-from nur_server.errors import NurError
+from nur_server.errors import NurError, Unavailable
 from nur_server.ids import new_id
 from nur_server.jobs.announcing import AnnouncingSink
 from nur_server.jobs.post_call import PostCall
@@ -65,7 +65,7 @@ from nur_server.session.metrics import Metrics
 from nur_server.session.recorder import Recorders
 from nur_server.settings import Settings
 from nur_server.store import outbox
-from nur_server.store.blobs import open_blobs
+from nur_server.store.blobs import Blobs, open_blobs
 from nur_server.store.calls import Announce, CallRecord
 from nur_server.store.engine import Database
 from nur_server.store.idempotency import forget_old_keys
@@ -273,7 +273,7 @@ async def _start(
     toolbox = Toolbox(database, clock, allow_private=settings.allow_private_urls)
     stack.push_async_callback(_bounded, "tools", toolbox.stop)
     blobs = open_blobs(recording_links.blobs_url(settings))
-    await blobs.check()
+    await _check_blobs(blobs)
     recorders = Recorders(RecordingArchive(database, blobs, node_id), clock)
     stack.push_async_callback(_bounded, "recordings", recorders.close)
     live = FleetSessions(
@@ -344,6 +344,18 @@ async def _start(
         ),
         metrics=given.metrics,
     )
+
+
+async def _check_blobs(blobs: Blobs) -> None:
+    """Raises `Unavailable` where recordings can never be kept. Where they cannot for the moment,
+    the server starts: most calls are not recorded, and what is kept meanwhile may be found again.
+    """
+    try:
+        await blobs.check()
+    except Unavailable as error:
+        if error.code != "blobs_unreachable":
+            raise
+        log.warning("recordings cannot be kept for the moment", reason=error.message)
 
 
 async def _start_work(

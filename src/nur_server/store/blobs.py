@@ -53,7 +53,8 @@ class Blobs(Protocol):
     """Every node sees the same."""
 
     async def check(self) -> None:
-        """Raises `Unavailable` where nothing can be kept."""
+        """Raises `Unavailable` where nothing can be kept; with the code `blobs_unreachable` where
+        that may be so for the moment only."""
         ...
 
     def create(self, key: str) -> BlobWriter: ...
@@ -276,16 +277,21 @@ class Bucket:
         self._store = store
 
     async def check(self) -> None:
+        from obstore.exceptions import GenericError
+
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 await _put(self._store, PROBE, b"")
                 await _remove(self._store, [PROBE])
         except TimeoutError as error:
-            raise _refused(f"no answer within {CHECK_SECONDS:g} s") from error
+            why = f"no answer within {CHECK_SECONDS:g} s"
+            raise _refused(why, "blobs_unreachable") from error
+        except GenericError as error:
+            raise _refused(_said(error), "blobs_unreachable") from error
         except Exception as error:
             if not _is_of_store(error):
                 raise
-            raise _refused(_said(error)) from error
+            raise _refused(_said(error), "blobs_unavailable") from error
 
     def create(self, key: str) -> BlobWriter:
         return _ObjectWriter(self._store, key)
@@ -385,11 +391,11 @@ def _bucket_exists() -> Iterator[None]:
         ) from error
 
 
-def _refused(why: str) -> Unavailable:
+def _refused(why: str, code: str) -> Unavailable:
     return Unavailable(
         f"expected a bucket for recordings that can be written: {why}; "
         "correct NUR_BLOBS_URL or the AWS_… variables",
-        code="blobs_unavailable",
+        code=code,
     )
 
 
