@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from nur_server.api.app import Telephony, create_app
-from nur_server.api.call_bodies import CallOptions
+from nur_server.api.call_bodies import CallOptions, Numbers
 from nur_server.api.calls import dial
 from nur_server.api.services import Services
 from nur_server.calls.policy import CallPolicy
@@ -82,9 +82,8 @@ def script() -> tuple[Ring | Answer | HearOut | Sound | HangUp, ...]:
 
 async def place(server: Services, agent_id: str) -> tuple[str, str]:
     """One call: its status and reason in the end."""
-    call = await dial(
-        server, DEFAULT_ACCOUNT, agent_id, "+15550100", None, CallOptions(context={"name": "Ada"})
-    )
+    options = CallOptions(context={"name": "Ada"})
+    call = await dial(server, DEFAULT_ACCOUNT, agent_id, Numbers("+15550100", None), options)
     while call.id in server.calls:  # noqa: ASYNC110 - nothing of the product tells of it
         await asyncio.sleep(0.05)
     ended = await server.calls.calls.get(DEFAULT_ACCOUNT, call.id)

@@ -131,7 +131,7 @@ TOOLS = (
     ToolSpec("server_hold", "Wait", TOOL_SCHEMA, ExecutionMode.HOLD, 4, ToolRunner.SERVER),
 )
 PHONE_TOOLS = tuple(map(phone_tool, PhoneTool))
-PHONE_ARGUMENTS = {
+PHONE_ARGUMENTS: dict[str, str] = {
     PhoneTool.END_CALL: "{}",
     PhoneTool.TRANSFER_CALL: '{"to_number": "+15550100"}',
     PhoneTool.SEND_DTMF: '{"digits": "12#"}',
@@ -706,7 +706,7 @@ class ChaoticModel(ScriptedLanguageModel):
         name = chance.choice([*self._tools * 2, *often, "unknown"])
         if name == PhoneTool.END_CALL and chance.random() < 0.7:
             name = PhoneTool.TRANSFER_CALL.value
-        usual = (PHONE_ARGUMENTS.get(name),) if name in PHONE_ARGUMENTS else ARGUMENTS[:2]
+        usual = (PHONE_ARGUMENTS[name],) if name in PHONE_ARGUMENTS else ARGUMENTS[:2]
         arguments = chance.choice(usual * (8 // len(usual)) + ARGUMENTS)
         return Call(name, arguments, chance.choice([None, None, "same_id", "bad id!"]))
 
