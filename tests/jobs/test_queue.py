@@ -188,6 +188,20 @@ async def test_a_queue_can_be_stopped_while_it_starts(database: Database) -> Non
     assert [run.key for run in worker.runs] == ["patient"]
 
 
+async def test_what_is_due_is_done_before_a_node_goes(worker: Worker) -> None:
+    far = worker.database.clock.now() + timedelta(hours=1)
+    await worker.put_down(note("last"), note("later", at=far))
+    await worker.queue.finish(WAIT_SECONDS)
+    assert [run.key for run in worker.runs] == ["last"]
+
+
+async def test_a_node_does_not_wait_for_ever_for_what_is_due(database: Database) -> None:
+    worker = Worker(database)
+    await worker.put_down(note("nobody takes it"))
+    await worker.queue.finish(0.1)
+    assert worker.runs == []
+
+
 async def test_nothing_is_started_before_there_is_something_to_do(worker: Worker) -> None:
     await asyncio.sleep(3 * QUICK.look_seconds)
     assert not worker.queue.is_started

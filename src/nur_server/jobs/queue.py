@@ -10,12 +10,13 @@ DBOS exists once in a process. It is loaded and started when there is something 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from nur_server.clock import SystemClock
 from nur_server.errors import InternalError, NurError
@@ -98,6 +99,16 @@ class Queue:
         self._loop = asyncio.get_running_loop()
         self._starting = asyncio.create_task(self._start_when_needed(), name="queue")
 
+    async def finish(self, seconds: float) -> None:
+        """Return once nothing is under way or due, after `seconds` at the latest: what the last
+        sessions have left is told before the server goes."""
+        if not (_place.is_free or _place.holder is self):
+            return
+        with suppress(TimeoutError, NurError):
+            async with asyncio.timeout(seconds):
+                while await self._has_work("ENQUEUED", "PENDING"):  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(self._pace.poll_seconds)
+
     async def stop(self) -> None:
         """Carry out no more. What is cut off is put down again. Bounded."""
         self._is_stopping = True
@@ -131,7 +142,7 @@ class Queue:
     async def _start_when_needed(self) -> None:
         while True:
             try:
-                if _place.is_free and await self._has_work():
+                if _place.is_free and await self._has_work("ENQUEUED", "DELAYED", "PENDING"):
                     self._launching = asyncio.ensure_future(asyncio.to_thread(self._launch))
                     await asyncio.shield(self._launching)
                     return
@@ -139,16 +150,13 @@ class Queue:
                 log.warning("queue.not_started", error=type(error).__name__, exc_info=True)
             await asyncio.sleep(self._pace.look_seconds)
 
-    async def _has_work(self) -> bool:
+    async def _has_work(self, *states: str) -> bool:
+        """Whether there is a job in one of the states, which are DBOS's."""
         async with self._database.read() as session:
             prefix = "" if session.get_bind().dialect.name == "sqlite" else f"{outbox.SCHEMA}."
-            found = await session.scalar(
-                text(
-                    f"SELECT 1 FROM {prefix}workflow_status "
-                    "WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') LIMIT 1"
-                )
-            )
-        return found is not None
+            look = text(f"SELECT 1 FROM {prefix}workflow_status WHERE status IN :states LIMIT 1")
+            wanted = look.bindparams(bindparam("states", expanding=True))
+            return await session.scalar(wanted, {"states": states}) is not None
 
     def _launch(self) -> None:
         """Blocks. Nothing is left running where it fails."""

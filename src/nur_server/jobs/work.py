@@ -17,6 +17,9 @@ from nur_server.providers.net import guarded_client
 from nur_server.store.engine import Database
 from nur_server.store.webhooks import DELIVER
 
+FINISH_SECONDS = 3.0
+"""Longest wait, as the node stops, for what its last sessions have left to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -83,7 +86,10 @@ class Work:
             self._cleaning = asyncio.create_task(self._janitor.run(self._stopping), name="janitor")
 
     async def stop(self) -> None:
-        """Bounded. What was begun is left to the next start, or to another node."""
+        """Bounded. What is due is done if it can be at once; the rest is left to the next start, or
+        to another node."""
+        if self._runs_jobs:
+            await self.queue.finish(FINISH_SECONDS)
         self._stopping.set()
         if self._cleaning is not None:
             with suppress(asyncio.CancelledError):
