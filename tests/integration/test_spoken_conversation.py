@@ -155,7 +155,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
 async def test_a_question_is_understood_and_answered_aloud_and_kept_as_it_was_said(
     stage: Stage,
 ) -> None:
-    talk = await stage.hold(recite, "What are your opening hours?")
+    talk = await stage.hold(recite, "Could you tell me your opening hours?")
     talk.assert_understood("opening hours")
     talk.assert_spoke("help", "morning", "evening")
     assert talk.account.errors == []

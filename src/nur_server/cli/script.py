@@ -67,7 +67,7 @@ class Cue:
 
 
 CUES = (
-    Cue("What are your opening hours?", ("opening", "hours"), ("morning", "evening")),
+    Cue("Could you tell me your opening hours?", ("opening", "hours"), ("morning", "evening")),
     Cue(
         "What is the status of order one zero four two?",
         ("status", "order"),
