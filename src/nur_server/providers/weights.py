@@ -43,7 +43,7 @@ POLL_SECONDS = 0.25
 NETWORKS = (".onnx", ".ort")
 """How the names of networks end."""
 OPENERS = 1
-"""Threads that open networks."""
+"""Threads that open networks ahead. With a second, the imports beside them get less of two cores."""
 
 _NEUTRAL_WHEEL = (
     "--only-binary=:all:",
@@ -213,7 +213,7 @@ _ahead: dict[Path, Future[InferenceSession]] = {}
 
 
 def open_ahead(directory: Path, *, hears: bool) -> None:
-    """Begin to open the networks in `directory` that are there, on threads of their own.
+    """Begin to open the networks in `directory` that are there, beside what the caller does next.
 
     `open_session` then takes them. `hears`: the embedded recogniser's, too.
     """
