@@ -43,7 +43,7 @@ POLL_SECONDS = 0.25
 NETWORKS = (".onnx", ".ort")
 """How the names of networks end."""
 OPENERS = 1
-"""Threads that open networks ahead. With a second, the imports beside them get less of two cores."""
+"""Threads that open networks ahead. Two would take time from the imports beside them."""
 
 _NEUTRAL_WHEEL = (
     "--only-binary=:all:",
