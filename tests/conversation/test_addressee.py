@@ -2,7 +2,7 @@
 
 import pytest
 
-from nur_server.conversation.addressee import ELSEWHERE, SURELY_ELSEWHERE, probability
+from nur_server.conversation.addressee import ELSEWHERE, probability
 from nur_server.conversation.words import normalise
 
 
@@ -45,6 +45,8 @@ def test_what_is_for_the_agent_is_left_to_it(text: str) -> None:
     assert elsewhere(text) < ELSEWHERE
 
 
-def test_a_very_long_text_costs_no_more_than_a_long_one() -> None:
-    beginning = "Come here, sweetie, and put your shoes on. " * 10
-    assert elsewhere(beginning) == elsewhere(beginning * 1000) >= SURELY_ELSEWHERE
+def test_of_a_long_text_the_beginning_alone_is_looked_at() -> None:
+    """So that a text of minutes costs no more than a sentence."""
+    beginning = "How much is the annual plan? " * 10
+    assert elsewhere(beginning + "Come here, sweetie, put your shoes on.") == elsewhere(beginning)
+    assert elsewhere("Come here, sweetie. " + beginning) > elsewhere(beginning)
