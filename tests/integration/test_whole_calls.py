@@ -25,7 +25,6 @@ from nur_server.api.services import Services
 from nur_server.audio.resample import resample
 from nur_server.cli.line import RATE
 from nur_server.cli.voices import hear, speak
-from nur_server.conversation.words import normalise
 from nur_server.jobs.queue import Pace
 from nur_server.jobs.work import Times
 from nur_server.ports import HangupCause, Samples
@@ -33,6 +32,7 @@ from nur_server.providers.moonshine import NAME as EARS
 from nur_server.settings import Settings
 from nur_server.store.records import NewKey
 from nur_server.transports.loopback import Answer, HangUp, HearOut, Ring, Say, Script
+from tests.hearing import assert_heard
 from tests.integration.conftest import Embedded
 from tests.jobs.receiver import Received, Receiver, receiving
 from tests.providers.servers import Exchange, running
@@ -46,8 +46,6 @@ PUBLIC = "https://voice.test"
 PATIENCE_SECONDS = 60.0
 QUIET_SECONDS = 1.5
 """After which the agent has said what it had to say."""
-MOST_MISSED = 0.3
-"""Of the words that were said."""
 GREETING = "Hello {{name}}, this is the shoe shop."
 SAID = (
     "Please check the status of my order.",
@@ -271,13 +269,6 @@ def check_webhooks(told: Sequence[Received], secret: str, call: dict[str, Any]) 
 
 def text_of(details: dict[str, Any], role: str) -> str:
     return " ".join(line["content"] for line in details["transcript"] if line["role"] == role)
-
-
-def assert_heard(heard: str, said: str) -> None:
-    """Most of the words, each somewhere: at telephone quality the recogniser misses a few."""
-    words, found = normalise(said).split(), set(normalise(heard).split())
-    missing = [word for word in words if word not in found]
-    assert len(missing) <= len(words) * MOST_MISSED, f"expected {said!r}, heard {heard!r}"
 
 
 @pytest.fixture(params=[None, *FAKES], ids=lambda fake: "loopback" if fake is None else fake.name)
