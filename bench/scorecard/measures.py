@@ -13,6 +13,8 @@ from bench.scorecard.scenes import Kind
 
 YIELD_WITHIN_SECONDS = 1.5
 """After the end of an interruption: a later stop is not a yield to it."""
+ANSWER_WITHIN_SECONDS = 2.0
+"""After something in the agent's silence: a later answer is not one to it."""
 LONGEST_HOLD_SECONDS = 1.0
 """A longer silence of the agent counts as a stop, even if it goes on then."""
 USUAL_GAP_SECONDS = 0.2
@@ -23,6 +25,7 @@ STEP_SECONDS = 0.02
 class Outcome(StrEnum):
     STOPPED = auto()
     WENT_ON = auto()
+    """The agent spoke on, or stayed silent: it left alone what was not for it."""
     ANSWERED = auto()
     CUT_OFF = auto()
     """The turn was judged over before it was."""
@@ -52,7 +55,9 @@ def judge(seen: Seen) -> Result:
     """What came out of a scene."""
     if seen.onset is None:
         return Result(seen, Outcome.NOT_PLAYED)
-    return _overlap(seen, seen.onset) if seen.scene.kind.is_overlap else _turn(seen, seen.onset)
+    if seen.scene.kind.is_turn:
+        return _turn(seen, seen.onset)
+    return _overlap(seen, seen.onset) if seen.scene.kind.is_overlap else _silence(seen, seen.onset)
 
 
 def _overlap(seen: Seen, onset: float) -> Result:
@@ -93,6 +98,16 @@ def _longest_gap(seen: Seen, begin: float, end: float) -> float:
     return longest - STEP_SECONDS if longest > USUAL_GAP_SECONDS else 0.0
 
 
+def _silence(seen: Seen, onset: float) -> Result:
+    answer = seen.audio_after(onset)
+    words = _words(seen, onset)
+    turn = seen.heard[-1] if len(seen.heard) > 1 else {}
+    reason = f"{turn.get('trigger', '')} {turn.get('end_reason', '')}".strip()
+    if answer is not None and answer <= seen.end + ANSWER_WITHIN_SECONDS:
+        return Result(seen, Outcome.ANSWERED, answer - seen.end, reason=reason, transcript=words)
+    return Result(seen, Outcome.WENT_ON, reason=reason, transcript=words)
+
+
 def _turn(seen: Seen, onset: float) -> Result:
     stopped = seen.first("input.speech.stopped", onset)
     answer = seen.audio_after(onset)
@@ -117,6 +132,8 @@ def _words(seen: Seen, onset: float) -> str:
 
 
 # The measures
+
+NOT_FOR_YOU = (Kind.ASIDE, Kind.QUIET_ASIDE, Kind.TURNED, Kind.QUIET_TURNED, Kind.REMARK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +185,14 @@ class Measures:
     """Turns in which the agent spoke while the user was in the middle of it."""
     backchannel_selectivity: Share
     tic_selectivity: Share
+    quiet_tic_selectivity: Share
+    """Those in the agent's silence, of `tic_selectivity`."""
     not_for_you_selectivity: Share
-    """Asides and remarks together."""
+    """Asides, the user turned away and remarks, over the agent's speech and in its silence."""
     aside_selectivity: Share
+    quiet_aside_selectivity: Share
+    turned_selectivity: Share
+    quiet_turned_selectivity: Share
     remark_selectivity: Share
     false_cut_offs: Share
     """Mid-thought pauses at which the turn was taken to be over."""
@@ -199,9 +221,13 @@ def measure(results: Sequence[Result]) -> Measures:
         yield_rate=share(interruptions, Outcome.STOPPED),
         cut_ins=Share(sum(result.cut_in for result in turns), len(turns)),
         backchannel_selectivity=share(of(Kind.BACKCHANNEL), Outcome.WENT_ON),
-        tic_selectivity=share(of(Kind.TIC), Outcome.WENT_ON),
-        not_for_you_selectivity=share(of(Kind.ASIDE, Kind.REMARK), Outcome.WENT_ON),
+        tic_selectivity=share(of(Kind.TIC, Kind.QUIET_TIC), Outcome.WENT_ON),
+        quiet_tic_selectivity=share(of(Kind.QUIET_TIC), Outcome.WENT_ON),
+        not_for_you_selectivity=share(of(*NOT_FOR_YOU), Outcome.WENT_ON),
         aside_selectivity=share(of(Kind.ASIDE), Outcome.WENT_ON),
+        quiet_aside_selectivity=share(of(Kind.QUIET_ASIDE), Outcome.WENT_ON),
+        turned_selectivity=share(of(Kind.TURNED), Outcome.WENT_ON),
+        quiet_turned_selectivity=share(of(Kind.QUIET_TURNED), Outcome.WENT_ON),
         remark_selectivity=share(of(Kind.REMARK), Outcome.WENT_ON),
         false_cut_offs=share(pauses, Outcome.CUT_OFF),
         held=_delay(result.held_seconds for result in went_on),

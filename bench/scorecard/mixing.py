@@ -60,7 +60,7 @@ class Studio:
         """The user's audio of a scene under a condition."""
         speech, pause = await self._speech(scene)
         opening = np.zeros(0, np.float32)
-        if scene.kind.is_overlap:
+        if not scene.kind.is_turn:
             opening, _ = await self._say(OPENING, scene.voice)
             opening = at_level(opening, SPEECH_DB)
         if condition is Condition.TELEPHONE:
@@ -77,7 +77,7 @@ class Studio:
             sound = _as_sound(read_wav(scene.file, RATE))
             pause = scene.pause_at
             return sound, (int(pause[0] * RATE), int(pause[1] * RATE)) if pause else None
-        is_aside = scene.kind is Kind.ASIDE
+        is_aside = scene.kind in (Kind.ASIDE, Kind.QUIET_ASIDE)
         strays = np.random.default_rng(scene.seed).uniform(*(ASIDE_DB if is_aside else USUAL_DB))
         level_db = SPEECH_DB + float(strays)
         if scene.text.startswith("@"):
@@ -90,6 +90,9 @@ class Studio:
         text = f"{before} {after}" if bar else before
         sound, marks = await self._say(text, scene.voice)
         sound = at_level(sound, level_db)
+        if scene.kind in (Kind.TURNED, Kind.QUIET_TURNED):
+            is_covered = scene.seed % 2 == 0
+            return (sounds.covered(sound) if is_covered else sounds.turned_away(sound)), None
         if not bar:
             return sound, None
         return _paused(sound, _begins(len(before) + 1, marks, text, sound), scene.pause_seconds)

@@ -22,6 +22,7 @@ ANSWER_DELAY_SECONDS = 0.5
 REPLY_SECONDS = 6.0
 """Longest wait for the agent to begin its question or its monologue."""
 AFTER_OVERLAP_SECONDS = 2.5
+"""Watched after what is no turn."""
 AFTER_TURN_SECONDS = 4.0
 """Longest wait for the answer to a turn."""
 SCENE_SECONDS = 40.0
@@ -93,19 +94,28 @@ class Player:
     # The user
 
     async def _act(self, socket: ClientConnection) -> None:
-        start = await (self._open if self.seen.scene.kind.is_overlap else self._be_asked)(socket)
+        kind = self.seen.scene.kind
+        start = await (self._be_asked if kind.is_turn else self._open)(socket)
         if start is not None:
             await self._wait(socket, lambda: self._now >= start)
             await self._play_speech(socket)
 
     async def _open(self, socket: ClientConnection) -> float | None:
-        """Have the agent begin its monologue. When to speak into it; None: it did not begin."""
+        """Have the agent answer. When to speak into its monologue, or into the silence after a
+        short answer; None: there was none."""
+        seen = self.seen
         await self._wait(socket, lambda: self._now >= OPENING_AT_SECONDS)
         opened = self._say(self._take.opening)
         until = opened + REPLY_SECONDS
-        await self._wait(socket, lambda: self.seen.audio_after(opened) is not None, until)
-        began = self.seen.audio_after(opened)
-        return None if began is None else began + self.seen.scene.lead_seconds
+        await self._wait(socket, lambda: seen.audio_after(opened) is not None, until)
+        began = seen.audio_after(opened)
+        if began is None or seen.scene.kind.is_overlap:
+            return None if began is None else began + seen.scene.lead_seconds
+        until = began + REPLY_SECONDS
+        is_over = await self._wait(
+            socket, lambda: seen.first("reply.done", began) is not None, until
+        )
+        return self._now + seen.scene.lead_seconds if is_over else None
 
     async def _be_asked(self, socket: ClientConnection) -> float | None:
         """Hear the agent's question. When to answer it; None: there was none."""
@@ -121,7 +131,7 @@ class Player:
         if take.pause is not None:
             begin, end = take.pause
             seen.pause = (seen.onset + begin / RATE, seen.onset + end / RATE)
-        if seen.scene.kind.is_overlap:
+        if not seen.scene.kind.is_turn:
             await self._wait(socket, lambda: self._now >= seen.end + AFTER_OVERLAP_SECONDS)
         else:
             until = seen.end + AFTER_TURN_SECONDS

@@ -55,6 +55,7 @@ ROWS = (
         "≥ 0.80",
         lambda m: _at_least(m.tic_selectivity, 0.8),
     ),
+    Row("  in silence", lambda m: m.quiet_tic_selectivity),
     Row(
         "selectivity, not for you",
         lambda m: m.not_for_you_selectivity,
@@ -62,7 +63,10 @@ ROWS = (
         lambda m: _at_least(m.not_for_you_selectivity, 0.8),
     ),
     Row("  somebody further away", lambda m: m.aside_selectivity),
-    Row("  the user, to others", lambda m: m.remark_selectivity),
+    Row("    in silence", lambda m: m.quiet_aside_selectivity),
+    Row("  the user turned away", lambda m: m.turned_selectivity),
+    Row("    in silence", lambda m: m.quiet_turned_selectivity),
+    Row("  the user, straight on", lambda m: m.remark_selectivity),
     Row(
         "false cut-offs at pauses",
         lambda m: m.false_cut_offs,

@@ -12,7 +12,7 @@ from bench.scorecard.wordings_fresh import FRESH
 
 SETS = {"tuning": TUNING, "held_out": HELD_OUT, "fresh": FRESH}
 OPENING = "Please tell me everything about your offers."
-"""Said by the user before every overlap: the agent answers at length, and knows their level."""
+"""Said by the user first, but where the agent asks: it answers, and knows their voice."""
 READINGS = 2
 """Voices that say each text."""
 
@@ -23,15 +23,30 @@ class Kind(StrEnum):
     TIC = "vocal tic"
     ASIDE = "aside"
     """Somebody else, further away, talks to somebody else."""
+    TURNED = "turned away"
+    """The user, the head turned or a hand over the microphone, talks to somebody else."""
     REMARK = "remark"
-    """The user, as loud as ever, talks to somebody else."""
+    """The user talks to somebody else straight into the microphone, as loud as ever."""
+    QUIET_TIC = "vocal tic in silence"
+    QUIET_ASIDE = "aside in silence"
+    QUIET_TURNED = "turned away in silence"
     PAUSE = "mid-thought pause"
     ANSWER = "finished turn"
 
     @property
     def is_overlap(self) -> bool:
         """It happens while the agent speaks."""
-        return self not in (Kind.PAUSE, Kind.ANSWER)
+        return not self.is_turn and not self.is_in_silence
+
+    @property
+    def is_in_silence(self) -> bool:
+        """It happens while nobody speaks, and nobody is to answer it."""
+        return self in (Kind.QUIET_TIC, Kind.QUIET_ASIDE, Kind.QUIET_TURNED)
+
+    @property
+    def is_turn(self) -> bool:
+        """It is said to the agent, who is to answer once it is over."""
+        return self in (Kind.PAUSE, Kind.ANSWER)
 
 
 class Condition(StrEnum):
@@ -65,9 +80,9 @@ class Scene:
     """Who says an aside."""
     seed: int
     question: str | None = None
-    """What the agent asks first. None for overlaps: there the user speaks first."""
+    """What the agent asks first. None: the user speaks first."""
     lead_seconds: float = 0.0
-    """How long the agent has been speaking when the overlap begins."""
+    """How long the agent has been speaking, or silent, when what is judged begins."""
     pause_seconds: float = 0.0
     noise: str = NOISES[0]
     file: Path | None = None
@@ -89,7 +104,11 @@ def _of_set(part: str, wordings: Wordings) -> Iterator[Scene]:
         Kind.BACKCHANNEL: wordings.backchannels,
         Kind.TIC: wordings.tics,
         Kind.ASIDE: wordings.asides,
+        Kind.TURNED: wordings.remarks,
         Kind.REMARK: wordings.remarks,
+        Kind.QUIET_TIC: wordings.tics,
+        Kind.QUIET_ASIDE: wordings.asides,
+        Kind.QUIET_TURNED: wordings.remarks,
     }
     asked = {Kind.PAUSE: wordings.pauses, Kind.ANSWER: wordings.answers}
     for kind, texts in plain.items():
@@ -158,7 +177,7 @@ def _recording(folder: Path, number: int, entry: dict[str, object]) -> Scene:
         voice=SETS["tuning"].voices[0],
         other_voice="",
         seed=number,
-        question=None if kind.is_overlap else question,
+        question=question if kind.is_turn else None,
         lead_seconds=random.Random(number).uniform(1.5, 3.0),
         noise=NOISES[number % len(NOISES)],
         file=folder / str(entry["file"]),

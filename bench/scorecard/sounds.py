@@ -171,6 +171,14 @@ _NOISES: dict[str, Callable[[float, np.random.Generator], Sound]] = {
 }  # fmt: skip
 
 
+HEAD_SHADOW = (
+    (0.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0),
+    (-1.0, -1.0, -2.0, -4.0, -6.0, -10.0, -14.0, -18.0),
+)
+"""Hertz, and the level in dB behind the shoulder against in front of the mouth: about half of what
+is measured straight behind the head."""
+
+
 def noise_of(name: str, pitch: float, seed: int) -> Sound:
     """A person's noise, peak 1. Raises `KeyError` for a name there is none of."""
     sound = _NOISES[name](pitch, np.random.default_rng(seed))
@@ -190,6 +198,18 @@ def further_away(sound: Sound, seed: int) -> Sound:
     wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail, size), size)
     wet = wet[: len(sound) + RATE // 4]
     return shape(wet, lambda hertz: 1 / (1 + (hertz / 2500) ** 2))
+
+
+def turned_away(sound: Sound) -> Sound:
+    """As heard from behind the shoulder: the head keeps back the more, the higher."""
+    return shape(sound, lambda hertz: 10 ** (np.interp(hertz, *HEAD_SHADOW) / 20))
+
+
+def covered(sound: Sound) -> Sound:
+    """Through a hand over the microphone, as loud as before: nothing above 1 kHz. It is how public
+    leaderboards make speech that is not directed at the agent."""
+    dull = shape(sound, lambda hertz: 1 / (1 + (hertz / 1000) ** 8))
+    return np.asarray(dull * (np.abs(sound).max() / np.abs(dull).max()), np.float32)
 
 
 def background(kind: str, seconds: float, seed: int, voices: list[Sound]) -> Sound:

@@ -21,7 +21,7 @@ class Wordings:
     asides: tuple[str, ...]
     """Said by somebody else, further away."""
     remarks: tuple[str, ...]
-    """Said by the user, at normal level, to somebody else."""
+    """Said by the user to somebody else."""
     pauses: tuple[tuple[str, str], ...]
     """The agent's question and the answer."""
     answers: tuple[tuple[str, str], ...]

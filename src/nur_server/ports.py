@@ -207,6 +207,8 @@ class ActivityScore:
     """That it holds speech, 0–1, in steps of 1/255."""
     level_db: float
     """RMS in dBFS, in steps of 0.5; -96 for digital silence."""
+    treble_db: float | None = None
+    """The same between 1.5 and 3.4 kHz; None: not measured."""
 
 
 class ActivityStream(Protocol):

@@ -76,6 +76,8 @@ WINDOW = 512
 WINDOW_SECONDS = WINDOW / LISTEN_RATE
 RATE = 8_000
 MS_PER_CHARACTER = 55
+USUAL_DULLNESS_DB = 12.0
+"""By how much the treble of a voice is quieter than all of it."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Speech:
     start: float
     end: float
     level_db: float = -20.0
+    treble_db: float = -20.0 - USUAL_DULLNESS_DB
     probability: float = 0.95
     is_noise: bool = False
     """Sounds like speech to the detector, but has no words."""
@@ -202,12 +205,14 @@ class Stage:
         after: float = 0.0,
         seconds: float | None = None,
         level_db: float = -20.0,
+        treble_db: float | None = None,
         is_noise: bool = False,
     ) -> Speech:
         """The caller speaks at `at`, or `after` seconds from now."""
         start = self.now + after if at is None else at
         length = seconds if seconds is not None else max(0.3, 0.28 * len(text.split()))
-        speech = Speech(text, start, start + length, level_db, is_noise=is_noise)
+        treble = level_db - USUAL_DULLNESS_DB if treble_db is None else treble_db
+        speech = Speech(text, start, start + length, level_db, treble, is_noise=is_noise)
         self.speech.append(speech)
         return speech
 
@@ -320,7 +325,8 @@ class Stage:
         speaking = next((s for s in self.speech if s.start < end and s.end > start), None)
         probability = speaking.probability if speaking else 0.02
         level = speaking.level_db if speaking else -60.0
-        self.feed(SpeechScored(self.now, self.position, probability, level))
+        treble = speaking.treble_db if speaking else -75.0
+        self.feed(SpeechScored(self.now, self.position, probability, level, treble))
 
     def _heard_by(self, utterance: _Utterance, at: float) -> str:
         start = utterance.start / LISTEN_RATE

@@ -7,7 +7,7 @@ from nur_server.conversation.words import normalise
 
 
 def elsewhere(text: str) -> float:
-    return probability(text, normalise(text))
+    return probability(text, normalise(text), "en", 0.0)
 
 
 @pytest.mark.parametrize(

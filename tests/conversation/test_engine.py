@@ -16,6 +16,7 @@ from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
     ClientDropped,
     ClientResumed,
+    DigitPressed,
     EndedReason,
     EndRequested,
     MessageAdded,
@@ -195,6 +196,57 @@ def test_a_backchannel_does_not_stop_the_agent() -> None:
     assert s.agent_said == [LONG]
     aside = s.turns[max(i for i, t in s.turns.items() if t.speaker is Speaker.USER)]
     assert (aside.text, aside.trigger) == ("Mm-hmm.", "backchannel")
+
+
+def test_words_said_with_the_head_turned_away_do_not_stop_the_agent() -> None:
+    s = stage(answers=says(LONG))
+    s.say("What do you have?", at=0.5)
+    s.run(4)
+    s.say("How much longer do you need in there?", at=4.0, level_db=-23.0, treble_db=-44.0)
+    s.run(10)
+    s.assert_not_interrupted()
+    aside = s.turns[max(i for i, t in s.turns.items() if t.speaker is Speaker.USER)]
+    assert (aside.text, aside.trigger) == ("How much longer do you need in there?", "aside")
+
+
+def test_somebody_further_away_is_not_answered() -> None:
+    s = stage(answers=says("Boots.", "Yes."))
+    s.say("What do you have?", at=0.5)
+    s.run(4)
+    s.say("Is it raining again?", level_db=-33.0)
+    s.run(4)
+    assert s.agent_said == ["Boots."]
+    assert s.turns[2].trigger == "aside"
+    s.say("Do you sell sandals?")
+    s.run(4)
+    assert s.agent_said == ["Boots.", "Yes."]
+    told = s.prompts[-1][-1].content
+    assert told == '[Somebody here said, not to you, "Is it raining again?".] Do you sell sandals?'
+
+
+def test_who_goes_on_from_further_away_is_answered() -> None:
+    s = stage(answers=says("Boots.", "Yes."))
+    s.say("What do you have?", at=0.5)
+    s.run(4)
+    for text in ("And sandals?", "Do you sell sandals?", "Hello, sandals?"):
+        assert s.agent_said == ["Boots."]
+        s.say(text, level_db=-33.0)
+        s.run(4)
+    assert s.agent_said == ["Boots.", "Yes."]
+
+
+def test_keys_say_nothing_about_the_voice() -> None:
+    s = stage(answers=says("One.", "Two.", "Three."))
+    s.say("What do you have?", at=0.5)
+    s.run(4)
+    s.feed(DigitPressed(s.now, "5"))
+    s.run(6)
+    s.say("And sandals?")
+    s.run(4)
+    assert s.agent_said == ["One.", "Two.", "Three."]
+    s.say("Is it raining again?", level_db=-33.0)
+    s.run(4)
+    assert s.turns[max(s.turns)].trigger == "aside"
 
 
 def test_a_noise_does_not_stop_the_agent() -> None:

@@ -1,12 +1,9 @@
 """Windows of audio become stretches of speech and silence."""
 
-import pytest
-
 from nur_server.conversation.events import LISTEN_RATE, SpeechScored
 from nur_server.conversation.hearing import (
     END_SILENCE_MS,
     ONSET_WINDOWS,
-    SPEAKER_MEMORY,
     Ear,
     Sound,
     to_ms,
@@ -65,11 +62,3 @@ def test_silence_passes_without_audio() -> None:
     hear(ear, 0.9, 0.9)
     ear.starve(200)
     assert ear.silence_ms == 200 and not ear.is_speaking
-
-
-def test_the_level_of_the_speaker_follows_their_turns() -> None:
-    ear = Ear()
-    ear.learn_speaker(-20.0)
-    assert ear.speaker_db == -20.0
-    ear.learn_speaker(-30.0)
-    assert ear.speaker_db == pytest.approx(-20.0 - 10 * SPEAKER_MEMORY)

@@ -64,9 +64,16 @@ def test_what_is_read_is_what_was_written() -> None:
 def test_a_window_costs_a_few_bytes() -> None:
     writer = JournalWriter(CONFIG)
     for number in range(1000):
-        writer.add(SpeechScored(number * 0.032, number * 512, (number % 7) / 255, -40.0))
+        treble_db = -60.0 + number % 5
+        writer.add(SpeechScored(number * 0.032, number * 512, (number % 7) / 255, -40.0, treble_db))
     chunk = writer.take()
-    assert chunk is not None and len(chunk[1]) < 15_000
+    assert chunk is not None and len(chunk[1]) < 16_000
+
+
+def test_a_field_that_came_later_has_its_default_in_an_older_journal() -> None:
+    rows = [[VERSION, CONFIG], [1, 0.032, 512, 0.5, -40.0]]
+    chunk = zlib.compress(msgspec.msgpack.encode(rows))
+    assert list(read([chunk])[1]) == [SpeechScored(0.032, 512, 0.5, -40.0, None)]
 
 
 @pytest.mark.parametrize("chunks", [[], [b"nonsense"]])
@@ -79,7 +86,7 @@ def test_events_keep_their_places_and_fields_within_a_version() -> None:
     """Where this fails, the journals of servers in use cannot be read: the version goes up."""
     known = [
         "SessionOpened at",
-        "SpeechScored at position probability level_db",
+        "SpeechScored at position probability level_db treble_db",
         "TranscriptUpdated at utterance_id text covers is_final confidence",
         "TranscriptFailed at utterance_id code message",
         "TurnScored at utterance_id pause probability",

@@ -5,6 +5,7 @@ import pytest
 from nur_server.conversation.events import LISTEN_RATE, SpeechScored, TranscriptUpdated
 from nur_server.conversation.hearing import Sound
 from nur_server.conversation.listening import COVER_SLACK, Stage, UserTurn
+from nur_server.conversation.voice import Background
 
 WINDOW = 512
 
@@ -18,7 +19,7 @@ def speak(heard: UserTurn, windows: int, level_db: float = -20.0) -> None:
     for _ in range(windows):
         end = heard.speech_end + WINDOW
         score = SpeechScored(end / LISTEN_RATE, end, 0.9, level_db)
-        heard.take(Sound.SPEECH, score, WINDOW)
+        heard.take(Sound.SPEECH, score, WINDOW, Background())
 
 
 def hypothesis(text: str, covers: int, confidence: float | None = None) -> TranscriptUpdated:
@@ -28,7 +29,9 @@ def hypothesis(text: str, covers: int, confidence: float | None = None) -> Trans
 def test_speech_is_counted_without_its_pauses() -> None:
     heard = turn()
     speak(heard, 5)
-    heard.take(Sound.PAUSE, SpeechScored(1.0, heard.speech_end + WINDOW, 0.1, -60.0), WINDOW)
+    heard.take(
+        Sound.PAUSE, SpeechScored(1.0, heard.speech_end + WINDOW, 0.1, -60.0), WINDOW, Background()
+    )
     assert heard.speech_ms == 160 and heard.speech_end == 5 * WINDOW
 
 
@@ -36,11 +39,12 @@ def test_its_level_is_that_of_its_loud_windows() -> None:
     heard = turn()
     speak(heard, 5, -20.0)
     speak(heard, 5, -60.0)
-    assert heard.level_db == pytest.approx(-23.0, abs=0.1)
+    assert heard.voice is not None
+    assert heard.voice.level_db == pytest.approx(-23.0, abs=0.1)
 
 
-def test_silence_has_no_level() -> None:
-    assert turn().level_db == -96.0
+def test_silence_has_no_voice() -> None:
+    assert turn().voice is None
 
 
 def test_a_hypothesis_is_current_until_more_is_said() -> None:

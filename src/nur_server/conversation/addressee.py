@@ -1,207 +1,82 @@
-"""Whom the user speaks to while the agent speaks: the agent, or somebody else who is there?
+"""Whom is it said to: the agent, or somebody else who is there?
 
-Told from the words alone, where the level does not tell. Cues speak for the one or the other, each
-with its weight; `python -m bench.addressee` fits the weights to sentences written for it. English.
+Told from the words and the voice together. Cues in the words speak for the one or the other, each
+with its weight; `python -m bench.overlaps` fits the weights to sentences written for it, English
+ones. The voice tells that it is somebody further away, or that the user has turned away.
 """
 
 import math
-import re
+from operator import mul
 
-ELSEWHERE = 0.8
+from nur_server.conversation import cues
+from nur_server.conversation.words import is_closing
+
+ELSEWHERE = 0.78
 """Probability from which it is taken for a remark to somebody else."""
 SURELY_ELSEWHERE = 0.9
 """The same, for what would stop the agent by itself: "hang on, mum, I'm on the phone"."""
 LOOKED_AT = 200
 """Characters; who is spoken to shows at the beginning."""
 
-_THIRD_PARTY = "".join(
-    rf"(?<!\b{word} )"
-    for word in ("my", "our", "his", "her", "their", "the", "a", "your", "for", "with", "by")
-)
-_SOMEBODY = (
-    r"(?:mum|mummy|mom|mommy|mama|dad|daddy|papa|grandma|grandpa|granny|grandad|nana|nan|auntie"
-    r"|uncle|honey|hun|sweetie|sweetheart|darling|babe|baby|poppet|munchkin|pumpkin|buddy|pal|mate"
-    r"|guys|girls|boys|kids|kiddo|folks|lads|children|everyone|everybody|bro|dude|man|son|sir"
-    r"|madam|maam|miss|love|dear|angel|monkey|chef|nurse|doctor|officer|driver)"
-)
-_BUSINESS_OWN = (
-    r"(?:price|prices|website|store|shop|company|policy|office|email|system|app|service|department"
-    r"|manager|supervisor|address|hours|terms|fees?|rates?|team|branch|staff|number|name|driver"
-    r"|colleague|delivery|opening|return|last|records?|side|end|people|agent)"
-)
-_OPENING = r"^(?:(?:no|yes|but|and|so|well|ok|okay|actually|sorry|wait|because) )*"
-_CAPITALISED_OPENING = (
-    r"(?:No|Yes|Yeah|Okay|Ok|Well|So|Sorry|Wait|Actually|And|But|Oh|Right|Sure|Please|Thanks|Hello"
-    r"|Hi|Hey|Excuse|Now|Then|Alright|Fine|Look|Listen|Stop|Um|Uh|Ah|Good|Great|Also|First|Because)"
-)
-
-CUES: dict[str, tuple[float, re.Pattern[str]]] = {
-    "form of address": (
-        2.8,
-        re.compile(
-            rf"^{_SOMEBODY}\b|{_THIRD_PARTY}\b{_SOMEBODY}$"
-            r"|\bmy (?:love|dear|darling|angel|baby|boy|girl|sweet)\b"
-        ),
-    ),
-    "is on the phone": (
-        1.4,
-        re.compile(
-            r"\b(?:on (?:the|a|my) (?:phone|call|line|other line)|on hold|talking to"
-            r"|calling (?:the|about)|off the phone|the phone)\b"
-        ),
-    ),
-    "puts off": (
-        1.2,
-        re.compile(
-            r"\b(?:(?:call|ring|text|phone) (?:you|him|her|them) (?:back|later)|not now|later"
-            r"|(?:ill|i will|will) be (?:right |with |there|down|out|home|off|back|ready)"
-            r"|in a (?:bit|sec|second|minute|moment)"
-            r"|(?:two|five|ten|couple of|one more|more) (?:minutes|mins|seconds|secs))\b"
-        ),
-    ),
-    "to a pet": (
-        1.8,
-        re.compile(
-            r"\b(?:(?:good|bad|silly|clever) (?:boy|girl|dog|lad|puppy)|good job|drop it|leave it"
-            r"|fetch|heel|paws?|walkies|treat|lead|leash)\b|^(?:sit|stay|down|come|off)\b"
-        ),
-    ),
-    "command": (
-        0.6,
-        re.compile(
-            r"^(?:\w+ )?(?:come|go|get|give|put|pass|hand|grab|take|bring|turn|close|shut|open"
-            r"|move|watch|mind|look|eat|finish|hurry|wait|leave|let go|pick|throw|wash|brush|tidy"
-            r"|help|ask|tell|hold|keep|stand|sit|be|dont|stop)\b"
-            r"(?! (?:me|it|that|this|the order|my))"
-        ),
-    ),
-    "what is theirs": (
-        2.6,
-        re.compile(rf"\b(?:your|yours|yourself)\b(?! (?:\w+ )?{_BUSINESS_OWN})"),
-    ),
-    "you": (2.1, re.compile(r"\byou\b")),
-    "you, of a business": (
-        -0.6,
-        re.compile(
-            r"\b(?:do you (?:have|take|offer|accept|deliver|sell|know|do|need|guys|also|still|ship)"
-            r"|(?:can|could|would|will) you|are you (?:open|sure|able|a|still|really|saying|there)"
-            r"|you (?:said|sent|charged|have|got|told|mentioned|keep|already|dont|just|never|people"
-            r"|were|can)|thank you)\b"
-        ),
-    ),
-    "place": (
-        0.8,
-        re.compile(
-            r"\b(?:here|(?<!you )(?<!still )there|upstairs|downstairs|inside|outside|at the door"
-            r"|in the (?:car|kitchen|oven|fridge|garden|hall|back|bin|sink|bag|bath|room|drawer"
-            r"|cupboard)"
-            r"|on the (?:table|sofa|couch|counter|floor|stairs|chair|desk|bed|shelf|side))\b"
-        ),
-    ),
-    "household": (
-        1.1,
-        re.compile(
-            r"\b(?:dinner|lunch|tea|supper|breakfast|bed|bedtime|bath|bathroom|toilet|school"
-            r"|homework|toys?|telly|tv|cartoons?|dishes|kettle|oven|fridge|sofa|couch|kitchen"
-            r"|garden|window|dog|cat|laundry|washing|coat|socks?|jacket|teeth|hair|nappy|diaper"
-            r"|milk|juice|snack|sandwich|sweets|cookies?|biscuits?|coffees?|latte|cappuccino|parcel"
-            r"|ball|scissors|towel|tissue|stroller|pram|playground|park|movie|meeting|the bus"
-            r"|traffic|lights|parking|seat|bags?|keys)\b"
-        ),
-    ),
-    "thanks": (2.1, re.compile(r"\b(?:thanks|cheers|ta|thank you)\b")),
-    "greeting": (
-        1.7,
-        re.compile(
-            r"\b(?:bye|goodbye|see you|good ?night|night|drive safe(?:ly)?|love you|happy birthday"
-            r"|have (?:a )?(?:good|great|nice|lovely|fun)|well done|careful|hiya|hi|hey"
-            r"|morning|evening|keep the change|same again|congratulations|welcome|enjoy|sleep)\b"
-        ),
-    ),
-    "noise": (
-        0.4,
-        re.compile(
-            r"\b(?:sh+|hush|quiet|noise|noisy|loud|louder|keep it down|inside voice"
-            r"|turn (?:it|that|the) (?:\w+ )?down|(?:shout|yell|scream|cry)(?:ing)?)\b"
-        ),
-    ),
-    "family": (
-        0.5,
-        re.compile(r"\b(?:daddys?|mumm?ys?|mommys?|grandmas?|nanas?|brother|sister)\b"),
-    ),
-    "others": (0.6, re.compile(r"\b(?:he|she|him|her|hes|shes|they|theyre|them)\b")),
-    "in answer": (
-        0.5,
-        re.compile(r"^(?:\w+ )?(?:ill|i will|im|just|yeah|yes|no|oh|ooh)\b"),
-    ),
-    "about oneself": (
-        -1.5,
-        re.compile(
-            rf"{_OPENING}(?:i (?:want|need|would|have|said|already|dont|do|didnt|cant|was|asked"
-            r"|ordered|paid|am|thought|never|only|just|got|applied|bought|booked|still|sent|live"
-            r"|prefer|meant)|id|ive|my|its|it|thats|this|the|there|we|you)\b"
-        ),
-    ),
-    "question": (
-        -1.8,
-        re.compile(
-            rf"{_OPENING}(?:how|what|which|why|when|where|who|is|are|does|do|can|could|will|would"
-            r"|did|has|have|whats|whens|wheres|hows|if)\b"
-        ),
-    ),
-    "business": (
-        -1.3,
-        re.compile(
-            r"\b(?:prices?|costs?|refund\w*|order(?:s|ed)?|deliver\w*|accounts?|appointments?"
-            r"|book(?:ings?|ed)|cancel\w*|chang\w*|repeat|transfer|manager|supervisor|numbers?"
-            r"|emails?|address|invoice|bill\w*|charg\w*|pay\w*|paid|card|cheap\w*|includ\w*"
-            r"|available|reserv\w*|policy|subscription|website|confirm\w*|customer|warranty"
-            r"|returns?|exchange|sizes?|dollars|pounds|percent|euros|free|discount|offer|contract"
-            r"|plan|insurance|claim|flight|ticket\w*|rooms?|hotel|nights|prescription|password"
-            r"|log ?in|signal|meter|upgrade|fees?|deposit|reference|code|receipt|stores?|shipping"
-            r"|tracking|first|second|last|ones?|option|monday|tuesday|wednesday|thursday|friday"
-            r"|saturday|sunday|january|february|march|april|may|june|july|august|september|october"
-            r"|november|december|am|pm|\d+|person|human|representative|operator|someone)\b"
-        ),
-    ),
-    "takes the floor": (
-        -0.4,
-        re.compile(
-            rf"{_OPENING}(?:actually|wait|excuse me|hold on|hang on|stop|listen|let me|tell me|skip"
-            r"|go back|repeat|forget|never mind|cancel|enough|slow)\b"
-        ),
-    ),
-    "please": (0.7, re.compile(r"\bplease\b")),
+WEIGHTS = {
+    "form of address": 1.8,
+    "is on the phone": 1.3,
+    "puts off": 1.0,
+    "to a pet": 1.5,
+    "command": 0.9,
+    "what is theirs": 2.1,
+    "you": 1.3,
+    "you, of a business": -0.6,
+    "place": 0.5,
+    "household": 0.7,
+    "thanks": 1.5,
+    "greeting": 0.9,
+    "noise": 0.6,
+    "family": 0.6,
+    "others": 0.8,
+    "in answer": 0.1,
+    "about oneself": -0.7,
+    "question": -0.6,
+    "business": -0.9,
+    "takes the floor": -0.7,
+    "please": -0.4,
 }
-"""Each with its weight, in log-odds for somebody else. They look at bare words, without
-apostrophes."""
-NAME_WEIGHT = 2.4
-"""Of a name set off by a comma."""
-WORD_WEIGHT = 0.3
+"""Of each cue, in log-odds for somebody else."""
+NAME_WEIGHT = 1.4
+WORD_WEIGHT = 0.1
 """Of each word, up to `MOST_WORDS`."""
 MOST_WORDS = 8
-BIAS = -1.7
-
-_NAME = re.compile(
-    r"[^,]*,\s+(?!I\b)[A-Z][a-z]+[.!?]*$"
-    rf"|(?!{_CAPITALISED_OPENING}\b)(?:[A-Z][a-z]+ )?[A-Z][a-z]{{2,}},\s"
-)
+BIAS = -1.0
+UNKNOWN_WORDS = -2.0
+"""What is taken for words that do not tell, in log-odds: people mostly speak to the agent."""
+STRAYING_AWAY = 0.6
+"""How far the user's voice may stray from the usual and mean nothing."""
+AWAY_WEIGHT = 8.0
+"""Of a voice that is further away by 1: words that are plainly for the agent outweigh it, others
+not."""
+FURTHEST_AWAY = 2.0
 
 
 def features(text: str, bare: str) -> list[float]:
-    """What `probability` looks at, in the order of the cues, then a name, then the length in words;
-    `bare` is the text's bare words, case folded."""
-    found = [float(cue.search(bare) is not None) for _, cue in CUES.values()]
+    """What the words are judged by, in the order of `WEIGHTS`, then a name, then the length in
+    words; `bare` is the text's bare words, case folded."""
+    text, bare = text[:LOOKED_AT].strip(), bare[:LOOKED_AT]
+    there = cues.found(bare)
     return [
-        *found,
-        float(_NAME.match(text) is not None),
+        *(float(name in there) for name in WEIGHTS),
+        float(cues.has_name(text)),
         float(min(bare.count(" ") + 1, MOST_WORDS)),
     ]
 
 
-def probability(text: str, bare: str) -> float:
-    """That `text`, whose bare words are `bare`, is not for the agent: 0–1."""
-    text, bare = text[:LOOKED_AT].strip(), bare[:LOOKED_AT]
-    weights = [*(weight for weight, _ in CUES.values()), NAME_WEIGHT, WORD_WEIGHT]
-    points = BIAS + sum(w * f for w, f in zip(weights, features(text, bare), strict=True))
+def probability(text: str, bare: str, language: str, away: float) -> float:
+    """That `text`, whose bare words are `bare`, is not for the agent: 0–1.
+
+    `away`: how far the voice is from the user's usual one, see `voice.away`.
+    """
+    points = UNKNOWN_WORDS
+    if language.startswith("en") and not is_closing(bare):
+        weights = (*WEIGHTS.values(), NAME_WEIGHT, WORD_WEIGHT)
+        points = BIAS + sum(map(mul, weights, features(text, bare)))
+    points += AWAY_WEIGHT * max(0.0, min(away, FURTHEST_AWAY) - STRAYING_AWAY)
     return 1 / (1 + math.exp(-points))

@@ -32,6 +32,8 @@ class SpeechScored:
     """That the window holds speech, 0–1."""
     level_db: float
     """RMS level of the window in dBFS; -96 for digital silence."""
+    treble_db: float | None = None
+    """The same between 1.5 and 3.4 kHz; None: not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from enum import Enum, auto
 
 from nur_server.conversation.events import LISTEN_RATE, SpeechScored
+from nur_server.conversation.voice import Background, Speaker
 
 RELEASE_MARGIN = 0.15
 """Speech that has begun goes on until the probability falls this far below the threshold."""
@@ -10,8 +11,6 @@ ONSET_WINDOWS = 2
 """Windows in a row that begin a stretch of speech: one alone is a click."""
 END_SILENCE_MS = 96
 """Silence after which a stretch of speech is over and the next needs a new onset."""
-SPEAKER_MEMORY = 0.3
-"""Weight of the latest turn in the tracked level of the speaker."""
 
 
 def to_ms(samples: int) -> int:
@@ -41,8 +40,8 @@ class Ear:
         """Where the current or last stretch of speech began."""
         self.speech_end = 0
         """Where the last speech window ended."""
-        self.speaker_db: float | None = None
-        """Tracked level of the user's own speech, dBFS."""
+        self.speaker = Speaker()
+        self.background = Background()
         self._speaking = False
         self._rising: list[int] = []
         """Starts of the windows of a possible onset."""
@@ -65,18 +64,13 @@ class Ear:
         floor = threshold - RELEASE_MARGIN if self._speaking else threshold
         if score.probability >= max(floor, 0.01):
             return self._voiced(started)
+        if not self._speaking:
+            self.background.hear(score)
         return self._unvoiced(window)
 
     def starve(self, milliseconds: int) -> None:
         """Silence passes although no audio arrives."""
         self._unvoiced(milliseconds * LISTEN_RATE // 1000)
-
-    def learn_speaker(self, level_db: float) -> None:
-        """Take the mean level of a turn as the user's own."""
-        if self.speaker_db is None:
-            self.speaker_db = level_db
-        else:
-            self.speaker_db += SPEAKER_MEMORY * (level_db - self.speaker_db)
 
     def _voiced(self, started: int) -> Sound:
         if self._speaking:

@@ -8,6 +8,8 @@ from nur_server.conversation.tools import ToolJournal
 
 STILL_RUNNING = "This call is still running; its result is not known yet."
 CUT_OFF = "[I cut you off there and did not hear the rest.]"
+MOST_ASIDES = 3
+"""Asides that are told of before a user's turn: the latest."""
 
 
 @dataclass(slots=True)
@@ -52,16 +54,22 @@ class History:
     def __init__(self) -> None:
         self._entries: list[_UserSaid | _AgentSaid | _Note] = []
         self._asides: list[str] = []
+        """What is told of them before the user's next words."""
 
     def user_said(self, text: str) -> None:
-        for aside in self._asides:
-            text = f'[While you spoke I said "{aside}".] {text}'
+        self._entries.append(_UserSaid(self._with_asides(text)))
         self._asides.clear()
-        self._entries.append(_UserSaid(text))
 
-    def user_said_aside(self, text: str) -> None:
+    def user_said_aside(self, text: str, *, is_for_agent: bool = True) -> None:
         """Words that were no turn of their own: context for the user's next one."""
-        self._asides = [*self._asides[-2:], text]
+        if is_for_agent:
+            aside = f'[While you spoke I said "{text}".]'
+        else:
+            aside = f'[Somebody here said, not to you, "{text}".]'
+        self._asides = [*self._asides[1 - MOST_ASIDES :], aside]
+
+    def _with_asides(self, text: str) -> str:
+        return " ".join([*self._asides, text])
 
     def agent_said(self, text: str, *, was_cut: bool, call_ids: tuple[str, ...]) -> None:
         """The words heard of a reply, and the tools it called. Neither: it leaves no trace."""
@@ -101,8 +109,7 @@ class History:
         """
         entries = [*self._entries]
         if user_text is not None:
-            asides = "".join(f'[While you spoke I said "{aside}".] ' for aside in self._asides)
-            entries.append(_UserSaid(asides + user_text))
+            entries.append(_UserSaid(self._with_asides(user_text)))
         draft = _Draft()
         notes = [e.content for e in entries if isinstance(e, _Note) and e.role is Role.SYSTEM]
         system = "\n\n".join(part for part in (system_prompt, *notes, instructions) if part)

@@ -1,7 +1,7 @@
 """The user speaks while the agent does: an interruption, or not?
 
 Judged again at every window and every transcript, from how long they speak, what they say, how
-loud they are against the tracked speaker, and whether it is the agent's own voice coming back.
+far their voice is from the user's usual one, and whether it is the agent's own voice coming back.
 
 A recogniser is at its worst on what overlaps are made of: a hum of half a second becomes "And?" or
 "Thank you.", and the first word of a sentence becomes any other. So words alone stop the agent only
@@ -12,7 +12,7 @@ follows up is let pass, whatever was made of it.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from nur_server.conversation import addressee
+from nur_server.conversation import addressee, floor
 from nur_server.conversation.words import (
     is_backchannel,
     is_closing,
@@ -33,19 +33,20 @@ OVER_SILENCE_MS = 320
 SUSPICIOUS_WORDS = 3
 """Words that are enough to hold the agent, before the speech itself is long enough."""
 ENOUGH_WORDS = 4
-"""Words that are an interruption however short it was."""
+"""Words that are an interruption however short it was, in languages `floor` does not know."""
 SUSTAINED = 1.9
 """Speech with words must last this many times longer to stop the agent for good than to hold it."""
+RELENTLESS = 4.0
+"""Speech that lasts this many times longer stops the agent, unless it is for somebody else."""
 BRIEF = 1.6
-"""An overlap that lasted less than this many times what holds the agent was no interruption, unless
-its words are plain. Listening noises last up to a second, interruptions mostly longer."""
+"""An overlap that lasted less than this many times what holds the agent was no interruption, in
+languages `floor` does not know. Listening noises last up to a second, interruptions longer."""
+UNLIKELY = 0.6
+"""Of the likelihood it takes to stop the agent: with less, it is not even held."""
 WORDLESS_HOLD = 1.3
 """When nothing at all is understood, speech must last this many times longer to hold the agent …"""
 WORDLESS_YIELD = 2.4
 """… and this many times longer to be an interruption, once it is over."""
-ASIDE_DB = 6.0
-"""Below the tracked speaker by this much, it is somebody further away, or not for the agent. People
-stray by some 3 dB from one thing they say to the next; who is across the room is 10 dB down."""
 ECHO_SHARE = 0.8
 """Share of the words that were the agent's own, for it to be an echo."""
 
@@ -83,10 +84,8 @@ class OverlapEvidence:
     """The latest hypothesis."""
     is_text_current: bool
     """Whether it covers the last word spoken."""
-    level_db: float
-    """Level of its speech, dBFS."""
-    speaker_db: float | None
-    """Tracked level of the user. None: not heard yet."""
+    away: float
+    """How far the voice is from the user's usual one, see `voice.away`."""
     agent_words: str
     """What the agent has been saying lately."""
     language: str
@@ -121,23 +120,16 @@ def yield_ms(threshold: float) -> int:
     return round(QUIETEST_YIELD_MS + threshold * (LONGEST_YIELD_MS - QUIETEST_YIELD_MS) * 0.75)
 
 
+def yield_likelihood(threshold: float) -> float:
+    """How likely words must be to take the floor, at a threshold between 0 and 1."""
+    return 0.37 + 0.5 * threshold
+
+
 def _unless(is_over: bool, reason: str, final_reason: str | None = None) -> OverlapVerdict:
     """No interruption so far; nor any more, once it is over."""
     if is_over:
         return OverlapVerdict(Ruling.CARRY_ON, final_reason or reason)
     return OverlapVerdict(Ruling.DISREGARD, reason)
-
-
-def _is_aside(evidence: OverlapEvidence) -> bool:
-    speaker_db = evidence.speaker_db
-    return speaker_db is not None and evidence.level_db < speaker_db - ASIDE_DB
-
-
-def _elsewhere(evidence: OverlapEvidence, text: str) -> float:
-    """Probability that the words are for somebody else in the room."""
-    if not evidence.language.startswith("en") or is_closing(text):
-        return 0.0
-    return addressee.probability(evidence.text, text)
 
 
 def _judge_words(
@@ -146,9 +138,7 @@ def _judge_words(
     words = text.split()
     if overlap_with(evidence.agent_words, text) >= ECHO_SHARE and len(words) >= 2:
         return _unless(is_over, "echo")
-    if _is_aside(evidence):
-        return _unless(is_over, "aside")
-    elsewhere = _elsewhere(evidence, text)
+    elsewhere = addressee.probability(evidence.text, text, evidence.language, evidence.away)
     if elsewhere >= addressee.SURELY_ELSEWHERE:
         return _unless(is_over, "aside")
     if is_vocal_tic(text):
@@ -161,30 +151,41 @@ def _judge_words(
         return OverlapVerdict(Ruling.YIELD, "stop_command")
     if elsewhere >= addressee.ELSEWHERE:
         return _unless(is_over, "aside")
+    likelihood = _takes_floor(evidence, words, needed_ms) / yield_likelihood(threshold)
     if is_over:
-        return _judge_whole(evidence, words, needed_ms)
-    return _judge_beginning(evidence, words, needed_ms)
+        if likelihood >= 1.0:
+            return OverlapVerdict(Ruling.YIELD, "words")
+        return OverlapVerdict(Ruling.CARRY_ON, "in_passing")
+    return _judge_beginning(evidence, words, needed_ms, likelihood)
 
 
-def _judge_whole(evidence: OverlapEvidence, words: list[str], needed_ms: int) -> OverlapVerdict:
-    """It is over, and this is all that was said."""
+def _takes_floor(evidence: OverlapEvidence, words: list[str], needed_ms: int) -> float:
+    """How likely these words are to take the floor: 0–1."""
+    is_farewell = len(words) >= SUSPICIOUS_WORDS and is_closing(" ".join(words))
+    if is_farewell or _FLOOR_TAKERS.issuperset(words):
+        return 1.0
+    if evidence.language.startswith("en"):
+        return floor.probability(evidence.text, " ".join(words), evidence.speech_ms)
     is_brief = len(words) < ENOUGH_WORDS and evidence.speech_ms < needed_ms * BRIEF
-    if is_brief and not _FLOOR_TAKERS.intersection(words):
-        return OverlapVerdict(Ruling.CARRY_ON, "too_brief")
-    return OverlapVerdict(Ruling.YIELD, "words")
+    return 0.0 if is_brief and not _FLOOR_TAKERS.intersection(words) else 1.0
 
 
-def _judge_beginning(evidence: OverlapEvidence, words: list[str], needed_ms: int) -> OverlapVerdict:
-    """They are still speaking, and this much was understood."""
-    if evidence.text_ms >= needed_ms * SUSTAINED:
+def _judge_beginning(
+    evidence: OverlapEvidence, words: list[str], needed_ms: int, likelihood: float
+) -> OverlapVerdict:
+    """They are still speaking, and this much was understood. `likelihood`: of taking the floor,
+    against what it takes to stop the agent."""
+    is_relentless = evidence.text_ms >= needed_ms * RELENTLESS
+    if is_relentless or (evidence.text_ms >= needed_ms * SUSTAINED and likelihood >= 1.0):
         return OverlapVerdict(Ruling.YIELD, "words")
-    is_suspicious = len(words) >= SUSPICIOUS_WORDS or evidence.speech_ms >= needed_ms
+    is_long = len(words) >= SUSPICIOUS_WORDS or evidence.speech_ms >= needed_ms
+    is_suspicious = is_long and likelihood >= UNLIKELY
     return OverlapVerdict(Ruling.HOLD if is_suspicious else Ruling.LISTEN, "few_words")
 
 
 def _judge_sound(evidence: OverlapEvidence, threshold: float, is_over: bool) -> OverlapVerdict:
     """Nothing was understood so far."""
-    if _is_aside(evidence):
+    if evidence.away >= 1.0:
         return _unless(is_over, "aside")
     needed_ms = yield_ms(threshold)
     if is_over:

@@ -19,7 +19,8 @@ from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.events import Event
 
 VERSION: Final = 1
-"""Of the rows. Events keep their places in `Event`, and their fields: else it is another one."""
+"""Of the rows. Events keep their places in `Event`, and their fields, to which others with a
+default may be added at the end: else it is another one."""
 CHUNK_EVENTS: Final = 1_000
 """About half a minute of a lively conversation."""
 
@@ -147,7 +148,7 @@ def _row(row: list[Any]) -> Row:
     if row[0] == _CHECKPOINT:
         return Checkpoint(*row[1:])
     try:
-        kind, names = _TYPES[row[0]], _NAMES[row[0]]
+        kind, names = _TYPES[row[0]], _NAMES[row[0]][: len(row) - 1]
         event: Event = msgspec.convert(dict(zip(names, row[1:], strict=True)), kind)
     except (IndexError, TypeError, ValueError, msgspec.ValidationError) as error:
         raise ValueError(f"expected one of this version's events; got {row!r:.80}") from error

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from nur_server.conversation import interruption, turns
+from nur_server.conversation import addressee, interruption, turns
 from nur_server.conversation.actions import (
     DropUtterance,
     FinishUtterance,
@@ -40,6 +40,7 @@ from nur_server.conversation.record import Speaker, Turn
 from nur_server.conversation.response import Response, ResponsePhase
 from nur_server.conversation.talker import Talker
 from nur_server.conversation.turns import TurnEvidence
+from nur_server.conversation.voice import away
 from nur_server.conversation.words import expects, is_vocal_tic, normalise
 
 STARVED_SECONDS = 0.3
@@ -53,7 +54,15 @@ UNHEARD_THRESHOLD = 0.2
 """Highest interruption threshold while nothing of the reply was heard: the user goes on."""
 FIRST_TURNS = 20
 """Turns whose words are kept for telling who has answered a call."""
-CONTEXT_REASONS = ("backchannel", "aside", "too_brief")
+QUIETLY_AWAY = 1.0
+"""How far the voice has to be for words in the agent's silence to be for somebody else …"""
+AWAY_FROM_QUESTION = 1.4
+"""… and when the agent has asked something …"""
+QUIETLY_ELSEWHERE = 0.95
+"""… and how probable that is by voice and words together: nothing is worse than no answer."""
+MOST_DISREGARDED = 2
+"""Turns in a row that are taken to be for somebody else."""
+CONTEXT_REASONS = ("backchannel", "aside", "in_passing")
 """Why an overlap was let pass, where its words are worth remembering."""
 
 
@@ -90,6 +99,8 @@ class Listener:
         self._finishing: UserTurn | None = None
         self._speech_ms = 0
         """Of the turns that are over."""
+        self._disregarded = 0
+        """Turns in a row that were for somebody else."""
         self._texts: list[str] = []
         """Of the first turns that are over: who has answered is told by their words."""
 
@@ -127,7 +138,7 @@ class Listener:
         if not is_open or (self._turn is None and sound is not Sound.ONSET):
             return
         turn = self._turn or self._open_turn()
-        turn.take(sound, score, max(0, score.position - before))
+        turn.take(sound, score, max(0, score.position - before), self._ear.background)
         self._context.deadlines.set(Timer.STARVED, self._context.now + STARVED_SECONDS)
         if sound in (Sound.ONSET, Sound.SPEECH):
             self._talker.drop_speculation()
@@ -226,6 +237,8 @@ class Listener:
             return
         if self._talker.is_busy or self._finishing or self._context.journal.running():
             return
+        if self._is_for_somebody_else(turn):
+            return
         self._talker.speculate(turn.text, normalise(turn.text))
 
     def _judge_overlap(self, turn: UserTurn) -> None:
@@ -265,12 +278,15 @@ class Listener:
             silence_ms=self._ear.silence_ms,
             text=turn.text,
             is_text_current=turn.is_text_current or self._ear.silence_ms >= OVERLAP_WORDS_MS,
-            level_db=turn.level_db,
-            speaker_db=self._ear.speaker_db,
+            away=self._away(turn),
             agent_words=f"{self._context.history.last_agent_text} {response.full_text}",
             language=self._context.config.language,
             text_ms=turn.text_ms,
         )
+
+    def _away(self, turn: UserTurn) -> float:
+        ear = self._ear
+        return away(turn.voice, ear.speaker.voice, ear.background.treble_db)
 
     def _yield(self, turn: UserTurn, reason: str, evidence: OverlapEvidence) -> None:
         """The user interrupts: they have the floor."""
@@ -279,7 +295,8 @@ class Listener:
             self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=False))
         figures = {
             "speech_ms": evidence.speech_ms,
-            "level_db": round(evidence.level_db, 1),
+            "level_db": round(turn.voice.level_db, 1) if turn.voice else None,
+            "away": round(evidence.away, 1),
             "words": len(normalise(evidence.text).split()),
         }
         self._talker.cut(ReplyStatus.INTERRUPTED, reason, figures)
@@ -290,7 +307,7 @@ class Listener:
         self._drop(turn)
         if turn.text.strip() and reason in CONTEXT_REASONS:
             self._record(turn, reason, {"speech_ms": turn.speech_ms})
-            self._context.history.user_said_aside(turn.text)
+            self._context.history.user_said_aside(turn.text, is_for_agent=reason != "aside")
         self._talker.play_on()
 
     # Words
@@ -397,10 +414,36 @@ class Listener:
             self._on_idle(turn.failure)
             return
         self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=True))
-        self._ear.learn_speaker(turn.level_db)
+        if self._is_for_somebody_else(turn):
+            self._disregard(turn, evidence)
+            return
+        self._disregarded = 0
+        self._ear.speaker.learn(turn.voice)
         self._record(turn, "speech", evidence)
         self._context.history.user_said(turn.text)
         self._on_turn(turn)
+
+    def _is_for_somebody_else(self, turn: UserTurn) -> bool:
+        """While the agent is silent, only a voice that is well away tells; and whoever goes on
+        speaking is heard, for the user may have moved."""
+        config = self._context.config
+        if config.interruption_threshold <= 0.0 or self._disregarded >= MOST_DISREGARDED:
+            return False
+        has_asked = self._context.history.last_agent_text.endswith("?")
+        gone = self._away(turn)
+        if gone < (AWAY_FROM_QUESTION if has_asked else QUIETLY_AWAY):
+            return False
+        bare = normalise(turn.text)
+        elsewhere = addressee.probability(turn.text, bare, config.language, gone)
+        return elsewhere >= QUIETLY_ELSEWHERE
+
+    def _disregard(self, turn: UserTurn, evidence: dict[str, Any]) -> None:
+        """No turn for the agent; the words are kept as context."""
+        self._disregarded += 1
+        self._talker.drop_speculation()
+        self._record(turn, "aside", evidence | {"away": round(self._away(turn), 1)})
+        self._context.history.user_said_aside(turn.text, is_for_agent=False)
+        self._on_idle(None)
 
     def _record(self, turn: UserTurn, trigger: str, evidence: dict[str, Any]) -> None:
         context = self._context

@@ -1,11 +1,11 @@
 """One stretch of the user's talking, from its onset until it is judged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from math import log10
 
 from nur_server.conversation.events import LISTEN_RATE, SpeechScored, TranscriptUpdated
 from nur_server.conversation.hearing import Sound, to_ms
+from nur_server.conversation.voice import Background, Voice, VoiceMeter
 
 PRE_ROLL_MS = 300
 """Audio taken from before the onset: soft consonants come before the detector is sure."""
@@ -61,9 +61,7 @@ class UserTurn:
     is_turn_asked: bool = False
     turn_probability: float | None = None
     end_reason: str = ""
-    _power: float = 0.0
-    """Of all its speech windows together; 1 is full scale."""
-    _windows: int = 0
+    _meter: VoiceMeter = field(default_factory=VoiceMeter)
 
     @property
     def speech_ms(self) -> int:
@@ -75,23 +73,21 @@ class UserTurn:
         return to_ms(self.text_speech_samples)
 
     @property
-    def level_db(self) -> float:
-        """RMS level of its speech windows together, dBFS: the loud ones count most, so that a
-        voice in a noisy or echoing room is not taken for a louder one."""
-        return 10 * log10(self._power / self._windows) if self._windows else -96.0
+    def voice(self) -> Voice | None:
+        """How it sounds. None: it was not said aloud."""
+        return self._meter.voice
 
     @property
     def is_text_current(self) -> bool:
         """Whether the hypothesis accounts for the last word spoken."""
         return self.is_final or self.covers >= self.speech_end - COVER_SLACK
 
-    def take(self, sound: Sound, score: SpeechScored, window: int) -> None:
+    def take(self, sound: Sound, score: SpeechScored, window: int, background: Background) -> None:
         """Add a window of `window` samples."""
         if sound in (Sound.ONSET, Sound.SPEECH):
             self.speech_samples += window
             self.speech_end = score.position
-            self._power += 10 ** (score.level_db / 10)
-            self._windows += 1
+            self._meter.hear(score, background)
             self.is_pause_marked = False
             self.is_turn_asked = False
             self.turn_probability = None

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 import numpy as np
 
+from nur_server.audio import levels
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.errors import ProviderError, ProviderRejected
 from nur_server.ports import (
@@ -393,8 +394,9 @@ class ScriptedActivityStream:
 
 def level_db(samples: Samples) -> float:
     """RMS in dBFS, in steps of 0.5; -96 for digital silence."""
-    rms = float(np.sqrt(np.mean(np.square(samples.astype(np.float64))))) if len(samples) else 0.0
-    return max(-96.0, round(2 * 20 * np.log10(rms / 32_768)) / 2) if rms else -96.0
+    if not len(samples):
+        return levels.FLOOR_DB
+    return float(levels.level_db(samples[None].astype(np.float32) / np.float32(32768))[0])
 
 
 class ScriptedTurnModel(TurnModel):

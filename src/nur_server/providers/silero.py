@@ -21,12 +21,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from nur_server.audio import levels
+from nur_server.audio.levels import Levels
 from nur_server.ports import ActivityScore, Samples
 from nur_server.providers import weights
 
 NAME = weights.SILERO
 FILE = "silero_vad_16k_op15.onnx"
 
+RATE = 16_000
 WINDOW = 512
 """Samples the model judges at a time: 32 ms."""
 CONTEXT = 64
@@ -45,7 +48,6 @@ GATHER_SECONDS_PER_STREAM = 0.0005
 GATHER_SECONDS = 0.008
 """Longest wait for the windows of other streams to arrive, once there are many."""
 
-FLOOR_DB = -96.0
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +61,8 @@ class WindowScores:
 
     probability: NDArray[np.float64]
     """In steps of 1/255."""
-    level_db: NDArray[np.float64]
-    """dBFS, in steps of 0.5."""
+    level_db: Levels
+    treble_db: Levels
 
 
 class SileroModel:
@@ -68,7 +70,7 @@ class SileroModel:
 
     def __init__(self, file: Path) -> None:
         self._session = weights.open_session(file)
-        self._rate = np.array(16_000, np.int64)
+        self._rate = np.array(RATE, np.int64)
         self._state = np.zeros((2, 0, 128), np.float32)
         self._context = np.zeros((0, CONTEXT), np.float32)
         self._probability = np.zeros(0, np.float64)
@@ -94,16 +96,17 @@ class SileroModel:
         """Judge one window of each slot; `slots` are distinct and were `reset` before."""
         index = np.asarray(slots)
         audio = windows.astype(np.float32) / np.float32(32768)
-        rms = np.sqrt(np.mean(np.square(audio), axis=1, dtype=np.float64))
         silent = ~windows.any(axis=1)
         self._silent[index] = np.where(silent, self._silent[index] + 1, 0)
         running = np.flatnonzero(self._silent[index] <= SETTLED_WINDOWS)
         for start in range(0, len(running), BLOCK):
             part = running[start : start + BLOCK]
             self._run(index[part], audio[part])
-        with np.errstate(divide="ignore"):
-            level = np.maximum(FLOOR_DB, np.round(40 * np.log10(rms)) / 2)
-        return WindowScores(np.round(self._probability[index] * 255) / 255, level)
+        return WindowScores(
+            np.round(self._probability[index] * 255) / 255,
+            levels.level_db(audio),
+            levels.treble_db(audio, RATE),
+        )
 
     def _run(self, slots: NDArray[np.int64], audio: NDArray[np.float32]) -> None:
         probability, state = self._session.run(
@@ -287,14 +290,13 @@ def _deliver(
     streams: list[SileroStream], windows: list[tuple[int, Samples]], scores: WindowScores
 ) -> None:
     """Call back each stream that is still open. One that fails does not harm the others."""
-    probabilities, levels = scores.probability.tolist(), scores.level_db.tolist()
-    for stream, (position, _), probability, level in zip(
-        streams, windows, probabilities, levels, strict=True
-    ):
+    figures = (scores.probability, scores.level_db, scores.treble_db)
+    rows = zip(*(each.tolist() for each in figures), strict=True)
+    for stream, (position, _), row in zip(streams, windows, rows, strict=True):
         if not stream.is_open:
             continue
         try:
-            stream.on_score(ActivityScore(position, probability, level))
+            stream.on_score(ActivityScore(position, *row))
         except Exception as error:
             if not stream.has_failed:
                 log.error("a listener of voice activity failed", error=repr(error))

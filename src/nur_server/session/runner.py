@@ -477,7 +477,12 @@ class Session:
     # Listening
 
     def _scored(self, score: ActivityScore) -> None:
-        self._feed(lambda at: SpeechScored(at, score.position, score.probability, score.level_db))
+        def scored(at: float) -> SpeechScored:
+            return SpeechScored(
+                at, score.position, score.probability, score.level_db, score.treble_db
+            )
+
+        self._feed(scored)
 
     def _listen(
         self,

@@ -1,0 +1,1 @@
+"""What is said over an agent: sentences to fit the weights of the conversation's judgement to."""

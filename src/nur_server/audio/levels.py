@@ -1,0 +1,33 @@
+"""How loud windows of audio are, and how bright."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOOR_DB = -96.0
+"""Level of digital silence."""
+TREBLE_HERTZ = (1500, 3400)
+"""What reaches the microphone in a straight line, even by telephone: a head turned away, a hand or
+a door keeps more of it back than of the voice's ground."""
+
+Windows = NDArray[np.float32]
+"""Shape (n, length): n windows, 1.0 is full scale."""
+Levels = NDArray[np.float64]
+"""Shape (n,): dBFS in steps of 0.5, `FLOOR_DB` for digital silence."""
+
+
+def level_db(windows: Windows) -> Levels:
+    """RMS of each window."""
+    return _decibels(np.mean(np.square(windows), axis=1, dtype=np.float64))
+
+
+def treble_db(windows: Windows, rate: int) -> Levels:
+    """RMS of each window's part between `TREBLE_HERTZ`, at `rate` samples per second."""
+    length = windows.shape[1]
+    low, high = (round(hertz * length / rate) for hertz in TREBLE_HERTZ)
+    bins = np.fft.rfft(windows, axis=1)[:, low : high + 1]
+    return _decibels(2 * np.sum(np.square(np.abs(bins)), axis=1) / length**2)
+
+
+def _decibels(power: NDArray[np.float64]) -> Levels:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.maximum(FLOOR_DB, np.round(20 * np.log10(power)) / 2))

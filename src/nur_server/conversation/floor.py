@@ -1,0 +1,55 @@
+"""Do words over the agent take the floor, or are they said in passing: "oh, that's handy"?
+
+Told from what they are and how long they last; `python -m bench.overlaps` fits the weights to short
+interruptions and listening noises written for it. English.
+"""
+
+import math
+from operator import mul
+
+from nur_server.conversation import cues
+from nur_server.conversation.words import is_stop_command
+
+WEIGHTS = {
+    "business": 2.5,
+    "takes the floor": 1.2,
+    "about oneself": 0.8,
+}
+"""Of each cue, in log-odds for taking the floor."""
+QUESTION_WEIGHT = 2.0
+"""Of a question of two words and more: a noise is taken for "And?"."""
+STOP_WEIGHT = 1.0
+"""Of words that ask the agent to stop."""
+SENTENCE_WEIGHT = 2.3
+"""Of `SENTENCE_WORDS` and more."""
+SENTENCE_WORDS = 6
+SECOND_WEIGHT = 0.3
+"""Of each second of speech, up to `MOST_SECONDS`."""
+MOST_SECONDS = 2.0
+BIAS = 0.1
+
+
+def features(text: str, bare: str, speech_ms: int) -> list[float]:
+    """What they are judged by, in the order of the weights; `bare` is the text's bare words, case
+    folded."""
+    there = cues.found(bare)
+    return [
+        *(float(name in there) for name in WEIGHTS),
+        float(" " in bare and ("?" in text or "question" in there)),
+        float(is_stop_command(bare)),
+        float(bare.count(" ") + 1 >= SENTENCE_WORDS),
+        min(speech_ms / 1000, MOST_SECONDS),
+    ]
+
+
+def probability(text: str, bare: str, speech_ms: int) -> float:
+    """That `text`, whose bare words are `bare`, takes the floor: 0–1."""
+    weights = (
+        *WEIGHTS.values(),
+        QUESTION_WEIGHT,
+        STOP_WEIGHT,
+        SENTENCE_WEIGHT,
+        SECOND_WEIGHT,
+    )
+    points = BIAS + sum(map(mul, weights, features(text, bare, speech_ms)))
+    return 1 / (1 + math.exp(-points))

@@ -1,0 +1,144 @@
+"""Does the voice at the microphone sound as the user's did before?
+
+Somebody further away is quieter. Who turns to somebody else, or covers the microphone, is a little
+quieter and much duller: the head keeps back the treble. One person strays, too, from one thing they
+say to the next, by some 3 dB in level and 2 dB in brightness.
+"""
+
+from dataclasses import dataclass
+from math import log10
+
+from nur_server.conversation.events import SpeechScored
+
+SILENCE_DB = -96.0
+AWAY_DB = 6.0
+"""Below the user's usual level by this much, it is not said into the microphone."""
+STRAYING_DULL_DB = 2.0
+"""By how much less bright than usual it may be and mean nothing."""
+DULL_DB = 5.0
+"""Duller still by this much, it is not said into the microphone either."""
+CLEAR_DB = 3.0
+"""How far the user's usual treble has to be above the background to judge by it."""
+SPEAKER_MEMORY = 0.3
+"""Weight of the latest turn in the tracked voice of the user."""
+BACKGROUND_MEMORY = 0.05
+"""Weight of the latest window in the tracked background."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a stretch of speech sounds."""
+
+    level_db: float
+    """RMS of its speech windows together, dBFS: the loud ones count most, so that a voice in a
+    noisy or echoing room is not taken for a louder one."""
+    treble_db: float | None = None
+    """The same of its treble, the background's taken off; None: not measured."""
+
+    @property
+    def brightness_db(self) -> float | None:
+        """Treble against the whole, mostly -10 to -20 dB."""
+        return None if self.treble_db is None else self.treble_db - self.level_db
+
+
+class Background:
+    """What is there when nobody speaks."""
+
+    def __init__(self) -> None:
+        self._treble: float | None = None
+
+    @property
+    def treble_power(self) -> float:
+        """1 is full scale."""
+        return self._treble or 0.0
+
+    @property
+    def treble_db(self) -> float:
+        return decibels(self.treble_power)
+
+    def hear(self, score: SpeechScored) -> None:
+        """Take a window without speech."""
+        if score.treble_db is None:
+            return
+        treble = power(score.treble_db)
+        known = treble if self._treble is None else self._treble
+        self._treble = known + BACKGROUND_MEMORY * (treble - known)
+
+
+class VoiceMeter:
+    """Adds up the speech windows of one stretch of talking."""
+
+    def __init__(self) -> None:
+        self._windows = 0
+        self._power = 0.0
+        self._treble = 0.0
+        self._has_treble = True
+
+    def hear(self, score: SpeechScored, background: Background) -> None:
+        """Take a window of speech."""
+        self._windows += 1
+        self._power += power(score.level_db)
+        if score.treble_db is None:
+            self._has_treble = False
+        else:
+            self._treble += power(score.treble_db) - background.treble_power
+
+    @property
+    def voice(self) -> Voice | None:
+        """None before the first window."""
+        if not self._windows:
+            return None
+        level_db = decibels(self._power / self._windows)
+        treble_db = decibels(self._treble / self._windows) if self._has_treble else None
+        return Voice(level_db, treble_db)
+
+
+class Speaker:
+    """The user's voice as it usually is, tracked over their turns."""
+
+    def __init__(self) -> None:
+        self.voice: Voice | None = None
+        """None: not heard yet."""
+
+    def learn(self, voice: Voice | None) -> None:
+        """Take a turn as the user's own. One much louder than all before shows how they really
+        sound when they speak to the agent; one without sound shows nothing."""
+        if voice is None:
+            return
+        known = self.voice
+        if known is None or voice.level_db >= known.level_db + AWAY_DB:
+            self.voice = voice
+            return
+        level_db = _towards(known.level_db, voice.level_db)
+        before, now = known.brightness_db, voice.brightness_db
+        if before is None or now is None:
+            self.voice = Voice(level_db, None if now is None else level_db + now)
+        else:
+            self.voice = Voice(level_db, level_db + _towards(before, now))
+
+
+def away(voice: Voice | None, speaker: Voice | None, background_treble_db: float) -> float:
+    """How far `voice` is from the speaker's usual one: 0 as ever, from 1 on that alone tells that
+    it is not meant for the microphone."""
+    if voice is None or speaker is None:
+        return 0.0
+    quieter = max(0.0, speaker.level_db - voice.level_db)
+    usual, now = speaker.brightness_db, voice.brightness_db
+    if usual is None or now is None or voice.level_db + usual < background_treble_db + CLEAR_DB:
+        return quieter / AWAY_DB
+    duller = max(0.0, usual - now - STRAYING_DULL_DB)
+    return quieter / AWAY_DB + duller / DULL_DB
+
+
+def power(level_db: float) -> float:
+    """1 is full scale."""
+    return float(10 ** (level_db / 10))
+
+
+def decibels(power: float) -> float:
+    """dBFS, `SILENCE_DB` for none."""
+    return max(SILENCE_DB, 10 * log10(power)) if power > 0 else SILENCE_DB
+
+
+def _towards(known: float, latest: float) -> float:
+    return known + SPEAKER_MEMORY * (latest - known)
