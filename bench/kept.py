@@ -59,6 +59,8 @@ PATIENCE_SECONDS = 3.0
 INTERNAL = ("hidden", "<", "**", "](", "https:")
 """In what the models of the fuzz write, and for nobody's ears."""
 PRESSED = "[pressed "
+MOST_LEFT_ALONE = 2
+"""Turns in the agent's silence that may be taken to be for somebody else before one is not."""
 
 _COLLECTED = re.compile(r'\{"digits": "([0-9*#A-D]*)"\}')
 _ENDS = frozenset(reason.value for reason in EndedReason)
@@ -92,6 +94,8 @@ class Judge:
         self._utterances: set[str] = set()
         """Being listened to."""
         self._are_words_awaited = False
+        self._left_alone = 0
+        """Turns in a row that were said while the agent was silent, and got no answer."""
         # Who waits for whom
         self._owed: set[str] = set()
         """What the caller has said, and results of tools, that wait for a reply."""
@@ -291,7 +295,10 @@ class Judge:
 
     def _commit_user(self, turn: Turn) -> None:
         if turn.trigger != "speech":
+            self._left_alone += turn.end_reason != turn.trigger
+            self._expect(self._left_alone <= MOST_LEFT_ALONE, f"an answer to {turn.text!r} at last")
             return
+        self._left_alone = 0
         self._owed.add(turn.item_id)
         if self._config.max_turns is None:
             self._spoken_since.update(self._running)

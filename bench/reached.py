@@ -63,6 +63,7 @@ SITUATIONS: tuple[str, ...] = (
     "interrupted at the edge of a clause",
     "interrupted before the first word",
     "overlap let pass",
+    "words in silence left alone",
     "held, and went on where it stopped",
     "early reply confirmed",
     "early reply thrown away",
@@ -311,7 +312,8 @@ class Watch:
     def _commit(self, turn: Turn) -> None:
         if turn.speaker is Speaker.USER:
             if turn.trigger != "speech":
-                self._reach("overlap let pass")
+                is_overlap = turn.end_reason == turn.trigger
+                self._reach("overlap let pass" if is_overlap else "words in silence left alone")
             elif turn.text.startswith("[pressed"):
                 self._reach("keys nobody asked for")
             elif self._running:

@@ -203,3 +203,14 @@ def test_an_end_without_its_goodbye() -> None:
 
 def test_an_end_for_silence_while_a_tool_runs() -> None:
     assert judged((Ticked(1.0), [tool(ToolStatus.RUNNING), HangUp(EndedReason.SILENCE)]))
+
+
+def test_a_caller_who_is_never_answered_is_noticed() -> None:
+    def left_alone(number: int) -> tuple[Event, list[Action]]:
+        turn = Turn(number, f"msg_{number}", Speaker.USER, "Hello?", 0, 500, "aside")
+        turn = replace(turn, end_reason="turn_complete")
+        return Ticked(float(number)), [CommitTurn(turn)]
+
+    assert judged(left_alone(1), left_alone(2)) == []
+    (problem,) = judged(left_alone(1), left_alone(2), left_alone(3))
+    assert "an answer to 'Hello?' at last" in problem

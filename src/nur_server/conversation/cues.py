@@ -112,6 +112,19 @@ CUES: dict[str, re.Pattern[str]] = {
         r"|go back|repeat|forget|never mind|cancel|enough|slow)\b"
     ),
     "please": re.compile(r"\bplease\b"),
+    "own matter": re.compile(
+        rf"{_OPENING}(?:i (?:want|need|would|have|havent|said|already|dont|do|didnt|cant|cannot"
+        r"|asked|ordered|paid|am|meant|prefer|live|lost|forgot|called|got)|id|ive|im|my|we|our)\b"
+    ),
+    "assessment": re.compile(
+        r"^(?:(?:oh|ah|well|yeah|yes|no|okay|ok|right|so|and|but|wow|mm|hm|huh|yep|aha) )*"
+        r"(?:thats|that is|that was|thatll|that sounds|that makes|its|it is|it was|it does|it makes"
+        r"|sounds|makes|looks|feels|i (?:see|know|bet|guess|suppose|thought|think|figured"
+        r"|understand|believe|imagine|hope|agree|follow|hear|remember)|glad|happy|good|great|nice"
+        r"|lovely|fair|cool|perfect|fine|true|not (?:bad|surprised|really|ideal|great)"
+        r"|no (?:problem|worries|rush|bother|trouble|way|doubt|wonder|kidding)|same|just|as i"
+        r"|if you say|whatever|thank|thanks|cheers)\b"
+    ),
 }
 """They look at bare words, without apostrophes."""
 

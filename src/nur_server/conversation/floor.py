@@ -11,19 +11,20 @@ from nur_server.conversation import cues
 from nur_server.conversation.words import is_stop_command
 
 WEIGHTS = {
-    "business": 2.5,
-    "takes the floor": 1.2,
-    "about oneself": 0.8,
+    "business": 2.4,
+    "takes the floor": 1.0,
+    "own matter": 0.7,
+    "assessment": -1.2,
 }
 """Of each cue, in log-odds for taking the floor."""
-QUESTION_WEIGHT = 2.0
+QUESTION_WEIGHT = 1.8
 """Of a question of two words and more: a noise is taken for "And?"."""
 STOP_WEIGHT = 1.0
 """Of words that ask the agent to stop."""
-SENTENCE_WEIGHT = 2.3
+SENTENCE_WEIGHT = 2.2
 """Of `SENTENCE_WORDS` and more."""
 SENTENCE_WORDS = 6
-SECOND_WEIGHT = 0.3
+SECOND_WEIGHT = 0.5
 """Of each second of speech, up to `MOST_SECONDS`."""
 MOST_SECONDS = 2.0
 BIAS = 0.1

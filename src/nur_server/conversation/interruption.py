@@ -122,7 +122,7 @@ def yield_ms(threshold: float) -> int:
 
 def yield_likelihood(threshold: float) -> float:
     """How likely words must be to take the floor, at a threshold between 0 and 1."""
-    return 0.37 + 0.5 * threshold
+    return 0.42 + 0.5 * threshold
 
 
 def _unless(is_over: bool, reason: str, final_reason: str | None = None) -> OverlapVerdict:

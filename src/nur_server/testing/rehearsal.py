@@ -356,7 +356,8 @@ class Rehearsal:
             (i for i, n in enumerate(since) if isinstance(n, UserTranscript) and n.is_final), None
         )
         if final is not None:
-            return any(isinstance(notice, ReplyDone) for notice in since[final:])
+            was_left_alone = self.turns[-1].trigger == "aside"
+            return was_left_alone or any(isinstance(notice, ReplyDone) for notice in since[final:])
         asides = [t for t in self.turns if t.speaker is Speaker.USER and t.trigger != "speech"]
         return bool(asides) and any(isinstance(notice, ReplyDone) for notice in since)
 
