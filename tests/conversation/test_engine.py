@@ -249,6 +249,32 @@ def test_keys_say_nothing_about_the_voice() -> None:
     assert s.turns[max(s.turns)].trigger == "aside"
 
 
+def test_a_question_is_answered_while_the_agent_goes_on() -> None:
+    asks = (
+        "Shall I send them tomorrow? They would be with you by the end of the week at the latest."
+    )
+    s = stage(answers=says(asks, "Done."))
+    s.say("I take the boots.", at=0.5)
+    s.run(3.9)
+    s.say("Yes.", seconds=0.4)
+    s.run(6)
+    assert s.agent_said[-1] == "Done."
+    assert s.agent_said[0].startswith("Shall I send them tomorrow?")
+    assert s.agent_said[0] != asks
+
+
+def test_a_yes_long_after_a_question_is_a_listening_noise() -> None:
+    asks = (
+        "Shall I send them tomorrow? They would be with you by the end of the week at the latest."
+    )
+    s = stage(answers=says(asks))
+    s.say("I take the boots.", at=0.5)
+    s.run(6)
+    s.say("Yes.", seconds=0.4)
+    s.run(6)
+    assert s.agent_said == [asks]
+
+
 def test_a_noise_does_not_stop_the_agent() -> None:
     s = stage(answers=says(LONG))
     s.say("What do you have?", at=0.5)

@@ -1,5 +1,7 @@
 """What is an interruption, row by row."""
 
+from dataclasses import replace
+
 import pytest
 
 from nur_server.conversation.interruption import (
@@ -97,3 +99,10 @@ def test_speech_within_the_delay_never_interrupts() -> None:
 def test_a_higher_threshold_takes_more_speech() -> None:
     takes = [yield_ms(threshold / 10) for threshold in range(1, 10)]
     assert takes == sorted(takes) and takes[0] < takes[-1]
+
+
+@pytest.mark.parametrize("text", ["Yes.", "Mm-hmm.", "Tuesday.", "The blue one."])
+def test_the_answer_to_an_open_question_takes_the_floor(text: str) -> None:
+    asked = replace(overlap(text, 500, 400), is_asked=True)
+    assert judge(asked, 0.5, 0).ruling is Ruling.YIELD
+    assert judge(replace(asked, silence_ms=0), 0.5, 0).ruling is not Ruling.DISREGARD

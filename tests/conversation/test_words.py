@@ -10,6 +10,7 @@ from nur_server.conversation.words import (
     is_short_answer,
     is_stop_command,
     is_vocal_tic,
+    leaves_question_open,
     normalise,
     overlap_with,
 )
@@ -518,3 +519,19 @@ def test_any_text_can_be_asked_about(text: str, language: str) -> None:
     assert is_short_answer(text) in (True, False)
     assert expects(text) in Expected
     assert ends_unfinished(text, language) != ""
+
+
+@pytest.mark.parametrize(
+    ("heard", "is_open"),
+    [
+        ("Shall I book it?", True),
+        ("Shall I book it? It is", True),
+        ("Shall I book it? It is the last room we have left for tonight.", False),
+        ("It is the last room. Shall I", False),
+        ("お名前は？", True),
+        ("", False),
+        ("?", False),
+    ],
+)
+def test_a_question_is_open_until_the_agent_has_gone_on(heard: str, is_open: bool) -> None:
+    assert leaves_question_open(heard) is is_open

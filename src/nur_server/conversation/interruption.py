@@ -16,6 +16,7 @@ from nur_server.conversation import addressee, floor
 from nur_server.conversation.words import (
     is_backchannel,
     is_closing,
+    is_short_answer,
     is_stop_command,
     is_vocal_tic,
     normalise,
@@ -91,6 +92,8 @@ class OverlapEvidence:
     language: str
     text_ms: int = 0
     """How much of the speech the hypothesis covers."""
+    is_asked: bool = False
+    """The agent has asked a question, and has hardly gone on since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,10 @@ def _judge_words(
         return _unless(is_over, "aside")
     if is_vocal_tic(text):
         return _unless(is_over, "vocal_tic")
+    if evidence.is_asked and is_short_answer(evidence.text):
+        if is_over:
+            return OverlapVerdict(Ruling.YIELD, "answer")
+        return OverlapVerdict(Ruling.LISTEN, "answer")
     if is_backchannel(text, evidence.language):
         return _unless(is_over, "backchannel")
     needed_ms = yield_ms(threshold)

@@ -41,7 +41,12 @@ from nur_server.conversation.response import Response, ResponsePhase
 from nur_server.conversation.talker import Talker
 from nur_server.conversation.turns import TurnEvidence
 from nur_server.conversation.voice import away
-from nur_server.conversation.words import expects, is_vocal_tic, normalise
+from nur_server.conversation.words import (
+    expects,
+    is_vocal_tic,
+    leaves_question_open,
+    normalise,
+)
 
 STARVED_SECONDS = 0.3
 """Without audio for so long, silence is counted by the clock instead."""
@@ -282,6 +287,7 @@ class Listener:
             agent_words=f"{self._context.history.last_agent_text} {response.full_text}",
             language=self._context.config.language,
             text_ms=turn.text_ms,
+            is_asked=leaves_question_open(response.heard_text),
         )
 
     def _away(self, turn: UserTurn) -> float:
