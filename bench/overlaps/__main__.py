@@ -66,7 +66,7 @@ async def fit_floor() -> None:
         f"\nTakes the floor: {len(brief)} brief sentences, {len(agent)} others; not: {len(passing)}"
     )
     print("probability from            of brief ones        of those in passing   of other ones")
-    for threshold in (0.5, yield_likelihood(0.5), 0.65):
+    for threshold in (0.5, 0.6, yield_likelihood(0.5)):
         show(threshold, of_brief, told[: len(passing)], told[len(passing) + len(brief) :])
     names = ("bias", *floor.WEIGHTS, "question", "stop", "a sentence", "each second")
     show_weights(names, fit(seen, takes, worth))

@@ -72,6 +72,23 @@ def test_level_is_the_rms_of_the_window(
     assert silero_model.score([0], wave.astype(np.int16)[None]).level_db[0] == level_db
 
 
+async def test_speech_with_its_treble_taken_off_is_as_loud_and_duller(
+    vad: SileroVad, say: Callable[[str], Samples]
+) -> None:
+    speech = say(SENTENCE)
+    spectrum = np.fft.rfft(speech)
+    spectrum[len(spectrum) // 8 :] = 0
+    dull = np.fft.irfft(spectrum, len(speech)).astype(np.int16)
+    plain_db, dull_db = [
+        np.array(
+            [(s.level_db, s.treble_db) for s in await scored(vad, each) if s.probability > 0.5]
+        )
+        for each in (speech, dull)
+    ]
+    quieter, duller = plain_db.mean(axis=0) - dull_db.mean(axis=0)
+    assert quieter < 3.0 and duller > 10.0
+
+
 async def test_a_burst_is_judged_to_its_end(vad: SileroVad, say: Callable[[str], Samples]) -> None:
     sentence = say(SENTENCE)
     assert await scored(vad, sentence, len(sentence)) == await scored(vad, sentence, 320)
