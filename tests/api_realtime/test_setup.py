@@ -105,6 +105,7 @@ def test_every_documented_field_reaches_the_session() -> None:
                     "transcription_prompt": "orders",
                     "language_codes": ["en-GB"],
                     "continuous_partials": False,
+                    "voice_focus": "far-field",
                     "turn_detection": {
                         "type": "server_vad",
                         "vad_threshold": 0.4,
@@ -126,6 +127,7 @@ def test_every_documented_field_reaches_the_session() -> None:
     talk, detection = running.conversation, running.conversation.turn_detection
     assert talk.system_prompt == "You are a concise support agent."
     assert talk.greeting == "Hi! How can I help you today?"
+    assert talk.voice_focus == "far-field"
     assert [(tool.name, tool.runner) for tool in talk.tools] == [
         ("lookup_order", ToolRunner.CLIENT)
     ]
@@ -201,7 +203,6 @@ def test_values_that_do_not_go_are_refused(session: dict[str, Any], param: str |
 
 def test_fields_without_effect_are_accepted_and_named() -> None:
     without_effect = {
-        "voice_focus": "near-field",
         "voice_focus_threshold": 0.5,
         "transcription_mode": "balanced",
         "language_codes": ["en", "de"],

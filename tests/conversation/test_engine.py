@@ -11,6 +11,7 @@ from nur_server.conversation.config import (
     SilencePolicy,
     ToolSpec,
     TurnDetection,
+    VoiceFocus,
 )
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
@@ -222,6 +223,16 @@ def test_somebody_further_away_is_not_answered() -> None:
     assert s.agent_said == ["Boots.", "Yes."]
     told = s.prompts[-1][-1].content
     assert told == '[Somebody here said, not to you, "Is it raining again?".] Do you sell sandals?'
+
+
+def test_everybody_in_the_room_is_answered_where_they_may_speak() -> None:
+    far_field = replace(CONFIG, voice_focus=VoiceFocus.FAR_FIELD)
+    s = stage(far_field, answers=says("Boots.", "Yes."))
+    s.say("What do you have?", at=0.5)
+    s.run(4)
+    s.say("Do you sell sandals?", level_db=-33.0)
+    s.run(4)
+    assert s.agent_said == ["Boots.", "Yes."]
 
 
 def test_who_goes_on_from_further_away_is_answered() -> None:

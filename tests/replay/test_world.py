@@ -115,6 +115,7 @@ async def test_a_conversation_that_would_not_end_is_left_alone_after_a_while() -
     ("setting", "name", "value"),
     [
         ("vad_threshold=0.7", "vad_threshold", 0.7),
+        ("voice_focus=far-field", "voice_focus", "far-field"),
         ("min_silence=300", "min_silence_ms", 300),
         ("max_silence_ms=none", "max_silence_ms", None),
         ("interrupt_response=false", "interrupt_response", False),
@@ -136,10 +137,11 @@ def test_settings_are_read(setting: str, name: str, value: Any) -> None:
     ("setting", "complaint"),
     [
         ("vad_threshold", "expected name=value with one of "),
-        ("volume=3", "vad_threshold; got 'volume=3'"),
+        ("volume=3", "voice_focus; got 'volume=3'"),
         ("tools=[]", "got 'tools=[]'"),
         ("max_turns=many", "expected max_turns as a whole number or none, got 'many'"),
         ("vad_threshold=loud", "expected vad_threshold as a number, got 'loud'"),
+        ("voice_focus=loud", "expected voice_focus as near-field or far-field, got 'loud'"),
         ("eager_replies=maybe", "expected eager_replies as true or false, got 'maybe'"),
         ("vad_threshold=7", "expected vad_threshold from 0 to 1, got 7"),
         ("min_silence=-1", "expected min_silence_ms of at least 0, got -1"),

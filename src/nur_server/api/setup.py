@@ -37,6 +37,7 @@ from nur_server.conversation.config import (
     SilencePolicy,
     ToolSpec,
     TurnDetection,
+    VoiceFocus,
 )
 from nur_server.errors import InvalidRequest
 from nur_server.ports import ListenOptions, SpeechToText
@@ -307,6 +308,7 @@ def _conversation(
         language=language,
         tools=_tools(configuration),
         turn_detection=_turn_detection(configuration.input.turn_detection or TurnDetectionPart()),
+        voice_focus=VoiceFocus(configuration.input.voice_focus or VoiceFocus.NEAR_FIELD),
         max_turns=None,
         speaks=configuration.speaks,
         has_turn_model=catalogue.turn_model is not None,
@@ -533,7 +535,7 @@ def _ineffective(part: SessionPart) -> tuple[str, ...]:
     given = part.input or InputPart()
     found = [
         f"input.{name} has no effect on this server"
-        for name in ("transcription_mode", "voice_focus", "voice_focus_threshold")
+        for name in ("transcription_mode", "voice_focus_threshold")
         if getattr(given, name) not in (UNSET, None)
     ]
     if given.language_codes and len(given.language_codes) > 1:

@@ -74,6 +74,15 @@ class SilencePolicy:
     """Silence that ends the session, counted from the last speech of either side."""
 
 
+class VoiceFocus(StrEnum):
+    """Where the user is."""
+
+    NEAR_FIELD = "near-field"
+    """At the microphone: who sounds further away, or turned away, does not speak to the agent."""
+    FAR_FIELD = "far-field"
+    """Anywhere in the room, perhaps with others: every voice may speak to the agent."""
+
+
 class OnMachine(StrEnum):
     """What the agent does when a machine has answered."""
 
@@ -106,6 +115,7 @@ class ConversationConfig:
     turn_detection: TurnDetection = field(default_factory=TurnDetection)
     interruption_threshold: float = 0.5
     """0: any speech stops the agent. 1: none does. Between: how much speech it takes."""
+    voice_focus: VoiceFocus = VoiceFocus.NEAR_FIELD
     context_window: int = 10
     """Prior turns included in what the model is given."""
     max_turns: int | None = 50

@@ -12,6 +12,7 @@ from nur_server.conversation.actions import (
     OpenUtterance,
     ScoreTurn,
 )
+from nur_server.conversation.config import VoiceFocus
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
@@ -291,6 +292,9 @@ class Listener:
         )
 
     def _away(self, turn: UserTurn) -> float:
+        """How far the voice is from the user's usual one, where that says anything."""
+        if self._context.config.voice_focus is VoiceFocus.FAR_FIELD:
+            return 0.0
         ear = self._ear
         return away(turn.voice, ear.speaker.voice, ear.background.treble_db)
 
@@ -412,6 +416,7 @@ class Listener:
             "silence_ms": self._ear.silence_ms,
             "speech_ms": turn.speech_ms,
             "turn_probability": turn.turn_probability,
+            "away": round(self._away(turn), 1),
         }
         if turn.is_announced:
             self._context.notify(UserSpeechStopped(turn.end_reason, evidence))
@@ -447,7 +452,7 @@ class Listener:
         """No turn for the agent; the words are kept as context."""
         self._disregarded += 1
         self._talker.drop_speculation()
-        self._record(turn, "aside", evidence | {"away": round(self._away(turn), 1)})
+        self._record(turn, "aside", evidence)
         self._context.history.user_said_aside(turn.text, is_for_agent=False)
         self._on_idle(None)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from enum import StrEnum
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -70,7 +71,7 @@ def _parse(setting: str) -> tuple[str, Any]:
 def _value(text: str, kind: Any) -> Any:
     if text.lower() == "none":
         return None
-    if kind in (str, str | None):
+    if kind in (str, str | None) or _is_choice(kind):
         return text
     try:
         return json.loads(text)
@@ -80,8 +81,14 @@ def _value(text: str, kind: Any) -> Any:
 
 def _kind_of(kind: Any) -> str:
     """A type as a person would put it."""
+    if _is_choice(kind):
+        return " or ".join(kind)
     kinds = get_args(kind) or (kind,)
     return " or ".join(_WORDS[k] for k in kinds if k in _WORDS) or "text"
+
+
+def _is_choice(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)
 
 
 def _kinds() -> dict[str, Any]:
