@@ -160,6 +160,8 @@ class Stage:
     tool_seconds: float = 0.3
     turn_probability: Callable[[str], float] = lambda text: 0.95
     transcript_delay: float = 0.1
+    confidence: float = 0.9
+    """Of the recogniser, in all it hears."""
     transcript_fails: bool = False
     speech_fails: bool = False
     ms_per_character: int = MS_PER_CHARACTER
@@ -349,7 +351,9 @@ class Stage:
                 return
             if is_final:
                 utterance.is_open = False
-            self.feed(TranscriptUpdated(self.now, utterance_id, text, covers, is_final, 0.9))
+            self.feed(
+                TranscriptUpdated(self.now, utterance_id, text, covers, is_final, self.confidence)
+            )
 
         self._at(self.now + self.transcript_delay, answer)
 

@@ -246,6 +246,44 @@ def test_who_goes_on_from_further_away_is_answered() -> None:
     assert s.agent_said == ["Boots.", "Yes."]
 
 
+@pytest.mark.parametrize("level_db", [-33.0, -40.0])
+def test_who_has_moved_away_is_left_alone_twice_at_most(level_db: float) -> None:
+    s = stage(answers=says("Boots."))
+    s.say("What do you have?", at=0.5)
+    s.run(4)
+    for number in range(6):
+        s.say(f"And what about size {number}?", level_db=level_db)
+        s.run(4)
+    left_alone = [turn.trigger == "aside" for _, turn in sorted(s.turns.items())]
+    assert sum(left_alone) <= 2
+
+
+def test_one_shout_makes_no_stranger_of_the_user() -> None:
+    s = stage()
+    for level_db in (-20.0, -10.0, -20.0, -20.0):
+        s.say("What do you have in size nine?", level_db=level_db)
+        s.run(5)
+    assert len(s.agent_said) == 4
+
+
+def test_what_is_added_before_the_answer_is_heard_belongs_to_the_turn() -> None:
+    s = stage(answers=[[Say("Of course.", delay=2.5)]])
+    s.say("I would like to order boots.", at=0.5)
+    s.say("It's for my mother.", at=3.6)
+    s.run(10)
+    assert "It's for my mother." in s.prompts[-1][-1].content
+
+
+def test_a_doubtful_word_after_a_statement_is_a_noise_and_after_a_question_an_answer() -> None:
+    for said, is_answered in (("We have boots.", False), ("Which size?", True)):
+        s = stage(answers=says(said, "Fine."), confidence=0.6)
+        s.say("What do you have today?", at=0.5, seconds=1.6)
+        s.run(5)
+        s.say("Then.", seconds=0.4)
+        s.run(5)
+        assert ("Fine." in s.agent_said) is is_answered
+
+
 def test_keys_say_nothing_about_the_voice() -> None:
     s = stage(answers=says("One.", "Two.", "Three."))
     s.say("What do you have?", at=0.5)

@@ -20,6 +20,10 @@ def takes_floor(text: str, speech_ms: int = 900) -> bool:
         "My account number.",
         "Refund.",
         "I need a receipt.",
+        "That's wrong.",
+        "No, that's not right.",
+        "That is too expensive.",
+        "I think you misunderstood.",
         "The one with the leather soles and the buckle.",
     ],
 )

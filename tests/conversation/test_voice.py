@@ -6,6 +6,7 @@ from nur_server.conversation.events import SpeechScored
 from nur_server.conversation.voice import (
     AWAY_DB,
     DULL_DB,
+    LOUDER_MEMORY,
     SPEAKER_MEMORY,
     STRAYING_DULL_DB,
     Background,
@@ -81,5 +82,21 @@ def test_the_usual_voice_follows_the_turns() -> None:
     assert voice.brightness_db == pytest.approx(-12 - 10 * SPEAKER_MEMORY)
 
 
-def test_a_much_louder_voice_is_the_user_speaking_to_the_agent_at_last() -> None:
-    assert learnt(Voice(-40.0, -60.0), USUAL) == USUAL
+def test_a_much_louder_voice_counts_more() -> None:
+    """One shout is not how they speak; several are."""
+    once = learnt(USUAL, Voice(-8.0, -20.0))
+    assert once.level_db == pytest.approx(-20 + 12 * LOUDER_MEMORY)
+    assert away(USUAL, once, QUIET_ROOM_DB) <= 1.0
+
+
+def test_a_turn_without_treble_leaves_the_brightness_as_it_was() -> None:
+    assert learnt(USUAL, Voice(-20.0)).brightness_db == USUAL.brightness_db
+    assert learnt(Voice(-20.0), USUAL).brightness_db == USUAL.brightness_db
+
+
+def test_treble_below_the_background_is_not_measured() -> None:
+    background = Background()
+    background.hear(window(-30.0, -35.0))
+    meter = VoiceMeter()
+    meter.hear(window(-20.0, -36.0), background)
+    assert meter.voice == Voice(-20.0)

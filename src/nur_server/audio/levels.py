@@ -1,5 +1,7 @@
 """How loud windows of audio are, and how bright."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,10 +24,19 @@ def level_db(windows: Windows) -> Levels:
 
 def treble_db(windows: Windows, rate: int) -> Levels:
     """RMS of each window's part between `TREBLE_HERTZ`, at `rate` samples per second."""
-    length = windows.shape[1]
+    parts = windows @ _treble_waves(windows.shape[1], rate)
+    return _decibels(np.sum(np.square(parts), axis=1, dtype=np.float64))
+
+
+@cache
+def _treble_waves(length: int, rate: int) -> NDArray[np.float32]:
+    """Shape (length, waves): cosines and sines of the treble under a Hann window, without which
+    what lies below leaks into it. The squares of a window's parts add up to its power there."""
     low, high = (round(hertz * length / rate) for hertz in TREBLE_HERTZ)
-    bins = np.fft.rfft(windows, axis=1)[:, low : high + 1]
-    return _decibels(2 * np.sum(np.square(np.abs(bins)), axis=1) / length**2)
+    hann = np.hanning(length + 1)[:-1]
+    angles = 2 * np.pi / length * np.outer(np.arange(length), np.arange(low, high + 1))
+    waves = hann[:, None] * np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    return np.asarray(waves * np.sqrt(2 / (length * np.sum(hann**2))), np.float32)
 
 
 def _decibels(power: NDArray[np.float64]) -> Levels:

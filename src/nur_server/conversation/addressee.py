@@ -6,7 +6,6 @@ ones. The voice tells that it is somebody further away, or that the user has tur
 """
 
 import math
-from operator import mul
 
 from nur_server.conversation import cues
 from nur_server.conversation.words import is_closing
@@ -61,9 +60,8 @@ def features(text: str, bare: str) -> list[float]:
     """What the words are judged by, in the order of `WEIGHTS`, then a name, then the length in
     words; `bare` is the text's bare words, case folded."""
     text, bare = text[:LOOKED_AT].strip(), bare[:LOOKED_AT]
-    there = cues.found(bare)
     return [
-        *(float(name in there) for name in WEIGHTS),
+        *(float(cues.has(name, bare)) for name in WEIGHTS),
         float(cues.has_name(text)),
         float(min(bare.count(" ") + 1, MOST_WORDS)),
     ]
@@ -77,6 +75,6 @@ def probability(text: str, bare: str, language: str, away: float) -> float:
     points = UNKNOWN_WORDS
     if language.startswith("en") and not is_closing(bare):
         weights = (*WEIGHTS.values(), NAME_WEIGHT, WORD_WEIGHT)
-        points = BIAS + sum(map(mul, weights, features(text, bare)))
+        points = BIAS + sum(w * f for w, f in zip(weights, features(text, bare), strict=True))
     points += AWAY_WEIGHT * max(0.0, min(away, FURTHEST_AWAY) - STRAYING_AWAY)
     return 1 / (1 + math.exp(-points))

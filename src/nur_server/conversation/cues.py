@@ -116,6 +116,12 @@ CUES: dict[str, re.Pattern[str]] = {
         rf"{_OPENING}(?:i (?:want|need|would|have|havent|said|already|dont|do|didnt|cant|cannot"
         r"|asked|ordered|paid|am|meant|prefer|live|lost|forgot|called|got)|id|ive|im|my|we|our)\b"
     ),
+    "objection": re.compile(
+        r"\b(?:wrong|incorrect|mistaken?|misunder\w+|misheard|broken|never|cant|cannot|wont|doesnt"
+        r"|didnt|isnt|wasnt|arent|havent|hasnt"
+        r"|not (?!bad|too bad|surprised|really|ideal|great|at all)"
+        r"|too (?!bad|true|kind|right|easy)\w+)\b"
+    ),
     "assessment": re.compile(
         r"^(?:(?:oh|ah|well|yeah|yes|no|okay|ok|right|so|and|but|wow|mm|hm|huh|yep|aha) )*"
         r"(?:thats|that is|that was|thatll|that sounds|that makes|its|it is|it was|it does|it makes"
@@ -134,9 +140,9 @@ _NAME = re.compile(
 )
 
 
-def found(bare: str) -> list[str]:
-    """The names of the cues in some bare words, case folded."""
-    return [name for name, cue in CUES.items() if cue.search(bare)]
+def has(name: str, bare: str) -> bool:
+    """Whether a cue is in some bare words, case folded."""
+    return CUES[name].search(bare) is not None
 
 
 def has_name(text: str) -> bool:

@@ -286,7 +286,8 @@ class Conversation:
         return self._due[1] if self._due is not None else None
 
     def _take_idle(self, failure: str | None) -> None:
-        """The user has made a sound without words; `failure` says why there are none."""
+        """Somebody has stopped speaking and there is nothing to answer; `failure` says why, where
+        words were lost."""
         if failure is not None and self._is_quiet:
             self._talker.say(Trigger.APOLOGY, self._context.config.apology, failure)
         else:
@@ -320,6 +321,7 @@ class Conversation:
     def _take_answer(self, verdict: AnswerVerdict) -> None:
         """It is known who has answered the call."""
         self._screening = None
+        self._listener.forget_voice()
         policy = self._context.config.answering
         assert verdict.answerer is not None
         self._context.notify(CallAnswered(verdict.answerer.value, verdict.reason))
@@ -391,6 +393,7 @@ class Conversation:
 
     def _resume_client(self) -> None:
         self._context.is_connected = True
+        self._listener.forget_voice()
         self._talker.play_on()
         self._next()
 

@@ -5,26 +5,26 @@ interruptions and listening noises written for it. English.
 """
 
 import math
-from operator import mul
 
 from nur_server.conversation import cues
 from nur_server.conversation.words import is_stop_command
 
 WEIGHTS = {
-    "business": 2.4,
+    "business": 2.5,
     "takes the floor": 1.0,
     "own matter": 0.7,
-    "assessment": -1.2,
+    "objection": 1.3,
+    "assessment": -1.0,
 }
 """Of each cue, in log-odds for taking the floor."""
-QUESTION_WEIGHT = 1.8
+QUESTION_WEIGHT = 1.9
 """Of a question of two words and more: a noise is taken for "And?"."""
 STOP_WEIGHT = 1.0
 """Of words that ask the agent to stop."""
 SENTENCE_WEIGHT = 2.2
 """Of `SENTENCE_WORDS` and more."""
 SENTENCE_WORDS = 6
-SECOND_WEIGHT = 0.5
+SECOND_WEIGHT = 0.4
 """Of each second of speech, up to `MOST_SECONDS`."""
 MOST_SECONDS = 2.0
 BIAS = 0.1
@@ -33,10 +33,9 @@ BIAS = 0.1
 def features(text: str, bare: str, speech_ms: int) -> list[float]:
     """What they are judged by, in the order of the weights; `bare` is the text's bare words, case
     folded."""
-    there = cues.found(bare)
     return [
-        *(float(name in there) for name in WEIGHTS),
-        float(" " in bare and ("?" in text or "question" in there)),
+        *(float(cues.has(name, bare)) for name in WEIGHTS),
+        float(" " in bare and ("?" in text or cues.has("question", bare))),
         float(is_stop_command(bare)),
         float(bare.count(" ") + 1 >= SENTENCE_WORDS),
         min(speech_ms / 1000, MOST_SECONDS),
@@ -52,5 +51,6 @@ def probability(text: str, bare: str, speech_ms: int) -> float:
         SENTENCE_WEIGHT,
         SECOND_WEIGHT,
     )
-    points = BIAS + sum(map(mul, weights, features(text, bare, speech_ms)))
+    found = features(text, bare, speech_ms)
+    points = BIAS + sum(w * f for w, f in zip(weights, found, strict=True))
     return 1 / (1 + math.exp(-points))

@@ -4,9 +4,9 @@ Judged again at every window and every transcript, from how long they speak, wha
 far their voice is from the user's usual one, and whether it is the agent's own voice coming back.
 
 A recogniser is at its worst on what overlaps are made of: a hum of half a second becomes "And?" or
-"Thank you.", and the first word of a sentence becomes any other. So words alone stop the agent only
-when there are several of them, or when they ask for it outright; and a short sound that nobody
-follows up is let pass, whatever was made of it.
+"Thank you.", and the first word of a sentence becomes any other. So a word or two stop the agent
+only when they want something of it; and a short sound that nobody follows up is let pass, whatever
+was made of it.
 """
 
 from dataclasses import dataclass
@@ -48,6 +48,8 @@ WORDLESS_HOLD = 1.3
 """When nothing at all is understood, speech must last this many times longer to hold the agent …"""
 WORDLESS_YIELD = 2.4
 """… and this many times longer to be an interruption, once it is over."""
+AWAY_FROM_QUESTION = 1.4
+"""How far the voice has to be for an answer to a question just asked to be for somebody else."""
 ECHO_SHARE = 0.8
 """Share of the words that were the agent's own, for it to be an echo."""
 
@@ -94,6 +96,8 @@ class OverlapEvidence:
     """How much of the speech the hypothesis covers."""
     is_asked: bool = False
     """The agent has asked a question, and has hardly gone on since."""
+    is_agent_heard: bool = True
+    """Something of the reply was heard: else there is nothing to say anything in passing to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,11 @@ def yield_likelihood(threshold: float) -> float:
     return 0.42 + 0.5 * threshold
 
 
+def cannot_wait(bare: str) -> bool:
+    """Whether bare words ask for attention by themselves: "hello?", "stop", "what?"."""
+    return not _FLOOR_TAKERS.isdisjoint(bare.split()) or is_stop_command(bare) or is_closing(bare)
+
+
 def _unless(is_over: bool, reason: str, final_reason: str | None = None) -> OverlapVerdict:
     """No interruption so far; nor any more, once it is over."""
     if is_over:
@@ -141,17 +150,16 @@ def _judge_words(
     words = text.split()
     if overlap_with(evidence.agent_words, text) >= ECHO_SHARE and len(words) >= 2:
         return _unless(is_over, "echo")
+    if is_vocal_tic(text):
+        return _unless(is_over, "vocal_tic")
+    is_answer = evidence.is_asked and is_short_answer(evidence.text)
+    if is_answer and evidence.away < AWAY_FROM_QUESTION:
+        return OverlapVerdict(Ruling.YIELD if is_over else Ruling.LISTEN, "answer")
+    if is_backchannel(text, evidence.language):
+        return _unless(is_over, "backchannel")
     elsewhere = addressee.probability(evidence.text, text, evidence.language, evidence.away)
     if elsewhere >= addressee.SURELY_ELSEWHERE:
         return _unless(is_over, "aside")
-    if is_vocal_tic(text):
-        return _unless(is_over, "vocal_tic")
-    if evidence.is_asked and is_short_answer(evidence.text):
-        if is_over:
-            return OverlapVerdict(Ruling.YIELD, "answer")
-        return OverlapVerdict(Ruling.LISTEN, "answer")
-    if is_backchannel(text, evidence.language):
-        return _unless(is_over, "backchannel")
     needed_ms = yield_ms(threshold)
     is_settled = is_over or evidence.text_ms >= min(needed_ms, SETTLED_MS)
     if is_settled and is_stop_command(text):
@@ -168,11 +176,12 @@ def _judge_words(
 
 def _takes_floor(evidence: OverlapEvidence, words: list[str], needed_ms: int) -> float:
     """How likely these words are to take the floor: 0–1."""
-    is_farewell = len(words) >= SUSPICIOUS_WORDS and is_closing(" ".join(words))
-    if is_farewell or _FLOOR_TAKERS.issuperset(words):
+    bare = " ".join(words)
+    is_farewell = len(words) >= SUSPICIOUS_WORDS and is_closing(bare)
+    if is_farewell or not evidence.is_agent_heard or _FLOOR_TAKERS.issuperset(words):
         return 1.0
     if evidence.language.startswith("en"):
-        return floor.probability(evidence.text, " ".join(words), evidence.speech_ms)
+        return floor.probability(evidence.text, bare, evidence.speech_ms)
     is_brief = len(words) < ENOUGH_WORDS and evidence.speech_ms < needed_ms * BRIEF
     return 0.0 if is_brief and not _FLOOR_TAKERS.intersection(words) else 1.0
 

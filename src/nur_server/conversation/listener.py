@@ -43,6 +43,7 @@ from nur_server.conversation.talker import Talker
 from nur_server.conversation.turns import TurnEvidence
 from nur_server.conversation.voice import away
 from nur_server.conversation.words import (
+    Expected,
     expects,
     is_vocal_tic,
     leaves_question_open,
@@ -62,10 +63,12 @@ FIRST_TURNS = 20
 """Turns whose words are kept for telling who has answered a call."""
 QUIETLY_AWAY = 1.0
 """How far the voice has to be for words in the agent's silence to be for somebody else …"""
-AWAY_FROM_QUESTION = 1.4
-"""… and when the agent has asked something …"""
 QUIETLY_ELSEWHERE = 0.95
 """… and how probable that is by voice and words together: nothing is worse than no answer."""
+SHORT_MS = 560
+"""Speech in the agent's silence below which a word or two may be a noise …"""
+DOUBTFUL = 0.8
+"""… if the recogniser is less sure of them than this."""
 MOST_DISREGARDED = 2
 """Turns in a row that are taken to be for somebody else."""
 CONTEXT_REASONS = ("backchannel", "aside", "in_passing")
@@ -85,8 +88,8 @@ class SpeechSoFar:
 class Listener:
     """Follows the user's speech.
 
-    `on_turn` is told of every turn with words, once they are known; `on_idle` when the user has
-    stopped speaking without anything to answer.
+    `on_turn` is told of every turn with words for the agent, once they are known; `on_idle` when
+    somebody has stopped speaking without anything to answer.
     """
 
     def __init__(
@@ -289,6 +292,7 @@ class Listener:
             language=self._context.config.language,
             text_ms=turn.text_ms,
             is_asked=leaves_question_open(response.heard_text),
+            is_agent_heard=response.first_audio_at is not None,
         )
 
     def _away(self, turn: UserTurn) -> float:
@@ -420,7 +424,7 @@ class Listener:
         }
         if turn.is_announced:
             self._context.notify(UserSpeechStopped(turn.end_reason, evidence))
-        if not turn.text.strip() or is_vocal_tic(turn.text):
+        if not turn.text.strip() or is_vocal_tic(turn.text) or self._is_noise(turn):
             self._talker.drop_speculation()
             self._on_idle(turn.failure)
             return
@@ -428,11 +432,26 @@ class Listener:
         if self._is_for_somebody_else(turn):
             self._disregard(turn, evidence)
             return
-        self._disregarded = 0
-        self._ear.speaker.learn(turn.voice)
+        self._learn_voice(turn)
         self._record(turn, "speech", evidence)
         self._context.history.user_said(turn.text)
         self._on_turn(turn)
+
+    def _is_noise(self, turn: UserTurn) -> bool:
+        """A recogniser makes a doubtful word or two of a cough or an "um". Who has been asked
+        something, or says what cannot wait, is heard."""
+        said = self._context.history.last_agent_text
+        if not said or turn.confidence is None or turn.confidence >= DOUBTFUL:
+            return False
+        bare = normalise(turn.text)
+        is_short = turn.speech_ms < SHORT_MS and bare.count(" ") < 2
+        return is_short and not self._has_asked and not interruption.cannot_wait(bare)
+
+    @property
+    def _has_asked(self) -> bool:
+        """The agent's last words were a question."""
+        said = self._context.history.last_agent_text
+        return expects(said) is not Expected.NONE or leaves_question_open(said)
 
     def _is_for_somebody_else(self, turn: UserTurn) -> bool:
         """While the agent is silent, only a voice that is well away tells; and whoever goes on
@@ -440,13 +459,24 @@ class Listener:
         config = self._context.config
         if config.interruption_threshold <= 0.0 or self._disregarded >= MOST_DISREGARDED:
             return False
-        has_asked = self._context.history.last_agent_text.endswith("?")
         gone = self._away(turn)
-        if gone < (AWAY_FROM_QUESTION if has_asked else QUIETLY_AWAY):
+        if gone < (interruption.AWAY_FROM_QUESTION if self._has_asked else QUIETLY_AWAY):
             return False
         bare = normalise(turn.text)
         elsewhere = addressee.probability(turn.text, bare, config.language, gone)
         return elsewhere >= QUIETLY_ELSEWHERE
+
+    def _learn_voice(self, turn: UserTurn) -> None:
+        if self._disregarded >= MOST_DISREGARDED:
+            self._ear.speaker.replace(turn.voice)
+        else:
+            self._ear.speaker.learn(turn.voice)
+        self._disregarded = 0
+
+    def forget_voice(self) -> None:
+        """Somebody else may be speaking from now on, or at another microphone."""
+        self._disregarded = 0
+        self._ear.speaker.replace(None)
 
     def _disregard(self, turn: UserTurn, evidence: dict[str, Any]) -> None:
         """No turn for the agent; the words are kept as context."""

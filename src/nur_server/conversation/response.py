@@ -7,7 +7,6 @@ otherwise by each word's share of its clause's spoken text.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
-from itertools import islice
 from typing import Any
 
 from nur_server.conversation.clauses import ClauseSplitter
@@ -138,8 +137,10 @@ class Response:
     _splitter: ClauseSplitter = field(default_factory=ClauseSplitter)
     _speakable: Speakable | None = None
     _characters: int = 0
+    heard_text: str = ""
+    """The words heard so far: exactly those that were told to the client."""
     _reported: int = 0
-    """Words told to the client so far."""
+    """How many they are."""
 
     def write(self, text: str) -> list[tuple[int, Clause]]:
         """Take a piece of the answer; the clauses it completes, with their numbers."""
@@ -194,20 +195,18 @@ class Response:
             if (word.start_ms + word.end_ms) / 2 > self.played_ms:
                 break
             heard.append(word)
-        self._reported += len(heard)
+        self._tell(heard)
         return heard
 
     def play_all(self) -> list[HeardWord]:
         """Everything was played; the words not told yet."""
         heard = list(self._words_from(self._reported))
-        self._reported += len(heard)
+        self._tell(heard)
         return heard
 
-    @property
-    def heard_text(self) -> str:
-        """The words heard so far: exactly those that were told."""
-        words = islice(self._words_from(0), self._reported)
-        return "".join(word.text for word in words).strip()
+    def _tell(self, heard: list[HeardWord]) -> None:
+        self._reported += len(heard)
+        self.heard_text = (self.heard_text + "".join(word.text for word in heard)).strip()
 
     @property
     def unheard_text(self) -> str:

@@ -20,7 +20,9 @@ DULL_DB = 5.0
 CLEAR_DB = 3.0
 """How far the user's usual treble has to be above the background to judge by it."""
 SPEAKER_MEMORY = 0.3
-"""Weight of the latest turn in the tracked voice of the user."""
+"""Weight of the latest turn in the tracked voice of the user …"""
+LOUDER_MEMORY = 0.5
+"""… and of one that is much louder than all before: so they sound when they face the microphone."""
 BACKGROUND_MEMORY = 0.05
 """Weight of the latest window in the tracked background."""
 
@@ -33,7 +35,8 @@ class Voice:
     """RMS of its speech windows together, dBFS: the loud ones count most, so that a voice in a
     noisy or echoing room is not taken for a louder one."""
     treble_db: float | None = None
-    """The same of its treble, the background's taken off; None: not measured."""
+    """The same of its treble, the background's taken off; None: not measured, or there is no more
+    than the background."""
 
     @property
     def brightness_db(self) -> float | None:
@@ -89,8 +92,10 @@ class VoiceMeter:
         if not self._windows:
             return None
         level_db = decibels(self._power / self._windows)
-        treble_db = decibels(self._treble / self._windows) if self._has_treble else None
-        return Voice(level_db, treble_db)
+        is_above_background = self._has_treble and self._treble > 0
+        return Voice(
+            level_db, decibels(self._treble / self._windows) if is_above_background else None
+        )
 
 
 class Speaker:
@@ -101,25 +106,30 @@ class Speaker:
         """None: not heard yet."""
 
     def learn(self, voice: Voice | None) -> None:
-        """Take a turn as the user's own. One much louder than all before shows how they really
-        sound when they speak to the agent; one without sound shows nothing."""
+        """Take a turn as the user's own. One without sound shows nothing."""
         if voice is None:
             return
         known = self.voice
-        if known is None or voice.level_db >= known.level_db + AWAY_DB:
+        if known is None:
             self.voice = voice
             return
-        level_db = _towards(known.level_db, voice.level_db)
+        is_louder = voice.level_db >= known.level_db + AWAY_DB
+        weight = LOUDER_MEMORY if is_louder else SPEAKER_MEMORY
+        level_db = known.level_db + weight * (voice.level_db - known.level_db)
         before, now = known.brightness_db, voice.brightness_db
-        if before is None or now is None:
-            self.voice = Voice(level_db, None if now is None else level_db + now)
-        else:
-            self.voice = Voice(level_db, level_db + _towards(before, now))
+        if before is not None and now is not None:
+            before += weight * (now - before)
+        usual = now if before is None else before
+        self.voice = Voice(level_db, None if usual is None else level_db + usual)
+
+    def replace(self, voice: Voice | None) -> None:
+        """This is how they sound now. None: they are to be heard anew."""
+        self.voice = voice
 
 
 def away(voice: Voice | None, speaker: Voice | None, background_treble_db: float) -> float:
-    """How far `voice` is from the speaker's usual one: 0 as ever, from 1 on that alone tells that
-    it is not meant for the microphone."""
+    """How far `voice` is from the speaker's usual one: 0 as ever; 1 is as far as somebody across
+    the room."""
     if voice is None or speaker is None:
         return 0.0
     quieter = max(0.0, speaker.level_db - voice.level_db)
@@ -138,7 +148,3 @@ def power(level_db: float) -> float:
 def decibels(power: float) -> float:
     """dBFS, `SILENCE_DB` for none."""
     return max(SILENCE_DB, 10 * log10(power)) if power > 0 else SILENCE_DB
-
-
-def _towards(known: float, latest: float) -> float:
-    return known + SPEAKER_MEMORY * (latest - known)

@@ -545,13 +545,16 @@ def expects(text: str) -> Expected:
 
 
 MOST_AFTER_QUESTION = 5
-"""Words after a question that leave it open: then the agent talks about something else."""
+MOST_CHARACTERS_AFTER_QUESTION = 40
+"""Words, and characters, after a question that leave it open: then the agent talks about something
+else."""
 
 
 def leaves_question_open(heard: str) -> bool:
     """Whether who has heard this much may answer: it ends in a question, or little behind one."""
     asked, mark, after = max(heard.rpartition(mark) for mark in ("?", "？", "؟"))
-    return bool(mark and asked) and len(after.split()) <= MOST_AFTER_QUESTION
+    is_close = len(after) <= MOST_CHARACTERS_AFTER_QUESTION
+    return bool(mark and asked) and is_close and len(after.split()) <= MOST_AFTER_QUESTION
 
 
 # Echo

@@ -71,8 +71,10 @@ def _parse(setting: str) -> tuple[str, Any]:
 def _value(text: str, kind: Any) -> Any:
     if text.lower() == "none":
         return None
-    if kind in (str, str | None) or _is_choice(kind):
+    if kind in (str, str | None):
         return text
+    if _is_choice(kind):
+        return text.strip().strip('"')
     try:
         return json.loads(text)
     except ValueError:

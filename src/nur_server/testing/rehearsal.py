@@ -352,12 +352,12 @@ class Rehearsal:
         if not self._spoken:
             return any(isinstance(notice, ReplyDone) for notice in told) or not self._greets
         since = told[self._owed :]
-        final = next(
-            (i for i, n in enumerate(since) if isinstance(n, UserTranscript) and n.is_final), None
-        )
+        final = next((n for n in since if isinstance(n, UserTranscript) and n.is_final), None)
         if final is not None:
-            was_left_alone = self.turns[-1].trigger == "aside"
-            return was_left_alone or any(isinstance(notice, ReplyDone) for notice in since[final:])
+            left_alone = [turn.item_id for turn in self.turns if turn.trigger == "aside"]
+            behind = since[since.index(final) :]
+            is_replied = any(isinstance(notice, ReplyDone) for notice in behind)
+            return is_replied or final.item_id in left_alone
         asides = [t for t in self.turns if t.speaker is Speaker.USER and t.trigger != "speech"]
         return bool(asides) and any(isinstance(notice, ReplyDone) for notice in since)
 

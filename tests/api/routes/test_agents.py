@@ -193,9 +193,9 @@ async def test_an_unconfigured_model_is_a_warning(server: Server) -> None:
 
 
 async def test_fields_without_effect_are_a_warning(server: Server) -> None:
-    agent = await server.make_agent(input={"voice_focus": "near-field", "keyterms": ["Nur"]})
+    agent = await server.make_agent(input={"voice_focus_threshold": 0.5, "keyterms": ["Nur"]})
     focus, hints = agent["warnings"]
-    assert focus.startswith("input.voice_focus ")
+    assert focus.startswith("input.voice_focus_threshold ")
     assert hints.startswith("input.keyterms ")
     session = await server.make_session(agent["id"])
     assert session["warnings"] == agent["warnings"]
