@@ -6,8 +6,8 @@ The sentences were written for this by people who had not read the scorecard: fo
 (`agent.txt`, and `brief.txt` of one to four words), for somebody else in the room (`others.txt`),
 and in passing (`passing.txt`: listening noises in words, and self-talk). Logistic regression with a
 little shrinkage; the shares are of sentences the weights were not fitted to (ten parts, each judged
-by the other nine). How long a sentence lasts is
-how long the demonstration's caller takes to say it.
+by the other nine). How long a sentence lasts is how long the demonstration's caller takes to say
+it.
 """
 
 import asyncio

@@ -94,9 +94,12 @@ def test_a_turn_without_treble_leaves_the_brightness_as_it_was() -> None:
     assert learnt(Voice(-20.0), USUAL).brightness_db == USUAL.brightness_db
 
 
-def test_treble_below_the_background_is_not_measured() -> None:
+def test_treble_below_the_background_is_dull_but_says_nothing_of_the_usual_voice() -> None:
     background = Background()
-    background.hear(window(-30.0, -35.0))
+    background.hear(window(-60.0, -50.0))
     meter = VoiceMeter()
-    meter.hear(window(-20.0, -36.0), background)
-    assert meter.voice == Voice(-20.0)
+    meter.hear(window(-20.0, -51.0), background)
+    voice = meter.voice
+    assert voice is not None and not voice.is_treble_clear
+    assert away(voice, USUAL, background.treble_db) > 2.0
+    assert learnt(USUAL, voice).brightness_db == USUAL.brightness_db

@@ -129,7 +129,7 @@ def yield_ms(threshold: float) -> int:
 
 def yield_likelihood(threshold: float) -> float:
     """How likely words must be to take the floor, at a threshold between 0 and 1."""
-    return 0.42 + 0.5 * threshold
+    return 0.39 + 0.5 * threshold
 
 
 def cannot_wait(bare: str) -> bool:

@@ -2,7 +2,7 @@
 
 Somebody further away is quieter. Who turns to somebody else, or covers the microphone, is a little
 quieter and much duller: the head keeps back the treble. One person strays, too, from one thing they
-say to the next, by some 3 dB in level and 2 dB in brightness.
+say to the next, by some 3 dB in level and in brightness.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,14 @@ from nur_server.conversation.events import SpeechScored
 SILENCE_DB = -96.0
 AWAY_DB = 6.0
 """Below the user's usual level by this much, it is not said into the microphone."""
-STRAYING_DULL_DB = 2.0
+STRAYING_DULL_DB = 3.0
 """By how much less bright than usual it may be and mean nothing."""
-DULL_DB = 5.0
+DULL_DB = 6.0
 """Duller still by this much, it is not said into the microphone either."""
 CLEAR_DB = 3.0
 """How far the user's usual treble has to be above the background to judge by it."""
+UNCLEAR = 0.25
+"""Share of the background's power that speech has to add to it, to be measured in it."""
 SPEAKER_MEMORY = 0.3
 """Weight of the latest turn in the tracked voice of the user …"""
 LOUDER_MEMORY = 0.5
@@ -35,13 +37,19 @@ class Voice:
     """RMS of its speech windows together, dBFS: the loud ones count most, so that a voice in a
     noisy or echoing room is not taken for a louder one."""
     treble_db: float | None = None
-    """The same of its treble, the background's taken off; None: not measured, or there is no more
-    than the background."""
+    """The same of its treble, the background's taken off; None: not measured."""
+    is_treble_clear: bool = True
+    """Else there is no more treble than the background, and `treble_db` is the most it can be."""
 
     @property
     def brightness_db(self) -> float | None:
         """Treble against the whole, mostly -10 to -20 dB."""
         return None if self.treble_db is None else self.treble_db - self.level_db
+
+    @property
+    def clear_brightness_db(self) -> float | None:
+        """The same, where it is known for certain."""
+        return self.brightness_db if self.is_treble_clear else None
 
 
 class Background:
@@ -75,6 +83,8 @@ class VoiceMeter:
         self._windows = 0
         self._power = 0.0
         self._treble = 0.0
+        self._background = 0.0
+        """Of the treble, in the same windows."""
         self._has_treble = True
 
     def hear(self, score: SpeechScored, background: Background) -> None:
@@ -84,7 +94,8 @@ class VoiceMeter:
         if score.treble_db is None:
             self._has_treble = False
         else:
-            self._treble += power(score.treble_db) - background.treble_power
+            self._treble += power(score.treble_db)
+            self._background += background.treble_power
 
     @property
     def voice(self) -> Voice | None:
@@ -92,10 +103,13 @@ class VoiceMeter:
         if not self._windows:
             return None
         level_db = decibels(self._power / self._windows)
-        is_above_background = self._has_treble and self._treble > 0
-        return Voice(
-            level_db, decibels(self._treble / self._windows) if is_above_background else None
-        )
+        if not self._has_treble:
+            return Voice(level_db)
+        least = self._background * UNCLEAR
+        treble = self._treble - self._background
+        is_clear = treble > least
+        treble_db = decibels(max(treble, least) / self._windows)
+        return Voice(level_db, treble_db, is_clear)
 
 
 class Speaker:
@@ -111,20 +125,19 @@ class Speaker:
             return
         known = self.voice
         if known is None:
-            self.voice = voice
+            self.replace(voice)
             return
         is_louder = voice.level_db >= known.level_db + AWAY_DB
         weight = LOUDER_MEMORY if is_louder else SPEAKER_MEMORY
         level_db = known.level_db + weight * (voice.level_db - known.level_db)
-        before, now = known.brightness_db, voice.brightness_db
+        before, now = known.brightness_db, voice.clear_brightness_db
         if before is not None and now is not None:
             before += weight * (now - before)
-        usual = now if before is None else before
-        self.voice = Voice(level_db, None if usual is None else level_db + usual)
+        self.voice = _voice(level_db, now if before is None else before)
 
     def replace(self, voice: Voice | None) -> None:
         """This is how they sound now. None: they are to be heard anew."""
-        self.voice = voice
+        self.voice = voice and _voice(voice.level_db, voice.clear_brightness_db)
 
 
 def away(voice: Voice | None, speaker: Voice | None, background_treble_db: float) -> float:
@@ -138,6 +151,10 @@ def away(voice: Voice | None, speaker: Voice | None, background_treble_db: float
         return quieter / AWAY_DB
     duller = max(0.0, usual - now - STRAYING_DULL_DB)
     return quieter / AWAY_DB + duller / DULL_DB
+
+
+def _voice(level_db: float, brightness_db: float | None) -> Voice:
+    return Voice(level_db, None if brightness_db is None else level_db + brightness_db)
 
 
 def power(level_db: float) -> float:
