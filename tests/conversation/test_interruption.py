@@ -50,6 +50,8 @@ FAR = 1.2
         (overlap("how long does that take", 900, 0, 0.5), Ruling.HOLD, "few_words"),
         (overlap("what does the second one cost", 900, 0, 0.8), Ruling.HOLD, "few_words"),
         (overlap("put the kettle on", 900, 0, 0.9), Ruling.DISREGARD, "aside"),
+        (overlap("did you put it there", 1300, 0, 0.0), Ruling.LISTEN, "few_words"),
+        (overlap("did you put it there", 2600, 0, 0.0), Ruling.YIELD, "words"),
         (overlap("hold on a second", 900, 400, 2.0), Ruling.CARRY_ON, "aside"),
         (overlap("Honey, can you close the door", 900), Ruling.DISREGARD, "aside"),
         (overlap("Hang on, I'll call you back, Mum", 900), Ruling.DISREGARD, "aside"),

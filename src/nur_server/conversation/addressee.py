@@ -10,6 +10,8 @@ import math
 from nur_server.conversation import cues
 from nur_server.conversation.words import is_closing
 
+RATHER_ELSEWHERE = 0.5
+"""Probability from which all of it is waited for before the agent stops."""
 ELSEWHERE = 0.78
 """Probability from which it is taken for a remark to somebody else."""
 SURELY_ELSEWHERE = 0.9

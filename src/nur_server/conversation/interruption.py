@@ -161,8 +161,10 @@ def _judge_words(
     if elsewhere >= addressee.SURELY_ELSEWHERE:
         return _unless(is_over, "aside")
     needed_ms = yield_ms(threshold)
+    # While it may well be for somebody else, the rest of it is waited for.
+    is_clear = is_over or elsewhere < addressee.RATHER_ELSEWHERE
     is_settled = is_over or evidence.text_ms >= min(needed_ms, SETTLED_MS)
-    if is_settled and is_stop_command(text):
+    if is_clear and is_settled and is_stop_command(text):
         return OverlapVerdict(Ruling.YIELD, "stop_command")
     if elsewhere >= addressee.ELSEWHERE:
         return _unless(is_over, "aside")
@@ -171,7 +173,7 @@ def _judge_words(
         if likelihood >= 1.0:
             return OverlapVerdict(Ruling.YIELD, "words")
         return OverlapVerdict(Ruling.CARRY_ON, "in_passing")
-    return _judge_beginning(evidence, words, needed_ms, likelihood)
+    return _judge_beginning(evidence, words, needed_ms, likelihood if is_clear else 0.0)
 
 
 def _takes_floor(evidence: OverlapEvidence, words: list[str], needed_ms: int) -> float:
