@@ -275,11 +275,16 @@ def test_what_is_added_before_the_answer_is_heard_belongs_to_the_turn() -> None:
 
 
 def test_a_doubtful_word_after_a_statement_is_a_noise_and_after_a_question_an_answer() -> None:
-    for said, is_answered in (("We have boots.", False), ("Which size?", True)):
+    for said, heard, is_answered in (
+        ("We have boots.", "Then.", False),
+        ("We have boots.", "Returns.", True),
+        ("We have boots.", "Hello?", True),
+        ("Which size?", "Then.", True),
+    ):
         s = stage(answers=says(said, "Fine."), confidence=0.6)
         s.say("What do you have today?", at=0.5, seconds=1.6)
         s.run(5)
-        s.say("Then.", seconds=0.4)
+        s.say(heard, seconds=0.4)
         s.run(5)
         assert ("Fine." in s.agent_said) is is_answered
 

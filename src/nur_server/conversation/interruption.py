@@ -132,9 +132,11 @@ def yield_likelihood(threshold: float) -> float:
     return 0.39 + 0.5 * threshold
 
 
-def cannot_wait(bare: str) -> bool:
-    """Whether bare words ask for attention by themselves: "hello?", "stop", "what?"."""
-    return not _FLOOR_TAKERS.isdisjoint(bare.split()) or is_stop_command(bare) or is_closing(bare)
+def wants_something(text: str, bare: str, speech_ms: int) -> bool:
+    """Whether a few words ask for attention by themselves: "hello?", "stop", "my refund"."""
+    if not _FLOOR_TAKERS.isdisjoint(bare.split()) or is_closing(bare):
+        return True
+    return floor.probability(text, bare, speech_ms) >= yield_likelihood(0.5)
 
 
 def _unless(is_over: bool, reason: str, final_reason: str | None = None) -> OverlapVerdict:

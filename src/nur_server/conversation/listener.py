@@ -439,13 +439,14 @@ class Listener:
 
     def _is_noise(self, turn: UserTurn) -> bool:
         """A recogniser makes a doubtful word or two of a cough or an "um". Who has been asked
-        something, or says what cannot wait, is heard."""
+        something, or wants something, is heard."""
         said = self._context.history.last_agent_text
         if not said or turn.confidence is None or turn.confidence >= DOUBTFUL:
             return False
         bare = normalise(turn.text)
-        is_short = turn.speech_ms < SHORT_MS and bare.count(" ") < 2
-        return is_short and not self._has_asked and not interruption.cannot_wait(bare)
+        if turn.speech_ms >= SHORT_MS or bare.count(" ") >= 2 or self._has_asked:
+            return False
+        return not interruption.wants_something(turn.text, bare, turn.speech_ms)
 
     @property
     def _has_asked(self) -> bool:
