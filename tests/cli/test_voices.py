@@ -7,7 +7,7 @@ from nur_server.cli.voices import SILENCE_LEVEL, hear, speak
 from nur_server.providers.moonshine import Moonshine
 from tests.hearing import assert_heard
 
-QUESTION = "What is the status of order six one three nine?"
+QUESTION = "What is the status of order nine one three five?"
 
 
 async def test_what_the_caller_says_is_understood(models_dir: Path) -> None:
