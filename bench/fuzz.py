@@ -36,7 +36,6 @@ from nur_server.conversation.config import (
     SilencePolicy,
     ToolRunner,
     ToolSpec,
-    TurnDetection,
 )
 from nur_server.conversation.events import EndedReason, Role
 from nur_server.conversation.history import STILL_RUNNING
@@ -87,6 +86,7 @@ from nur_server.testing import (
 )
 from nur_server.testing.ear import Played, Told
 from nur_server.testing.rehearsal import TASK_NAME
+from nur_server.turn_taking.settings import TurnDetection
 
 RATE = 8_000
 MS_PER_CHARACTER = 60

@@ -29,7 +29,6 @@ import soxr
 
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.conversation.events import SpeechScored
-from nur_server.conversation.hearing import Ear, Sound
 from nur_server.ports import ListenOptions, Samples, SpeakRequest, SpeechToText, TextToSpeech
 from nur_server.providers import flite, weights
 from nur_server.providers.espeak import Espeak
@@ -37,6 +36,7 @@ from nur_server.providers.flite import Flite
 from nur_server.providers.moonshine import FIRST_PARTIAL_SECONDS, PARTIAL_SECONDS, Moonshine
 from nur_server.providers.silero import WINDOW, SileroModel
 from nur_server.settings import Settings
+from nur_server.turn_taking.speech_tracker import SpeechTracker, Sound
 
 RATE = 16_000
 RECORDINGS = Path(__file__).resolve().parents[1].parent / "shared" / "audio"
@@ -113,9 +113,9 @@ async def speech(engine: TextToSpeech, voice: str, text: str) -> Samples:
 # A session without the session
 
 
-def windows(samples: Samples, vad: SileroModel) -> Iterator[tuple[Sound, Ear, int]]:
+def windows(samples: Samples, vad: SileroModel) -> Iterator[tuple[Sound, SpeechTracker, int]]:
     """What the session hears in a clip that ends in silence, window by window."""
-    ear = Ear()
+    ear = SpeechTracker()
     vad.reset(0)
     padded = np.concatenate([samples, np.zeros(RATE * 3 // 2, np.int16)])
     for start in range(0, len(padded) - WINDOW, WINDOW):

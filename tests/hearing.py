@@ -6,7 +6,7 @@ depending on where its frames begin and on the processor it runs on.
 
 from difflib import SequenceMatcher
 
-from nur_server.conversation.words import normalise
+from nur_server.turn_taking.words import normalise
 
 LEAST_HEARD = 0.5
 """Of the letters that were said. Of any two sentences, 99 in a hundred share less than 0.4."""

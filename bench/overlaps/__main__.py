@@ -1,4 +1,4 @@
-"""Fit the weights of `nur_server.conversation.addressee` and `.floor`, and say how well they tell.
+"""Fit the weights of `nur_server.turn_taking.addressee` and `.turn_grab`, and say how well they tell.
 
     python -m bench.overlaps
 
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from nur_server.cli.line import RATE
 from nur_server.cli.voices import speak
-from nur_server.conversation import addressee, floor
-from nur_server.conversation.interruption import yield_likelihood
-from nur_server.conversation.words import is_backchannel, is_vocal_tic, normalise
+from nur_server.turn_taking import addressee, turn_grab
+from nur_server.turn_taking.interruption import yield_likelihood
+from nur_server.turn_taking.words import is_backchannel, is_vocal_tic, normalise
 
 PARTS = 10
 SHRINKAGE = 1.0
@@ -57,7 +57,7 @@ async def fit_floor() -> None:
     texts = (*passing, *brief, *agent)
     lengths = [len(samples) * 1000 // RATE for samples in await speak(texts)]
     rows = zip(texts, lengths, strict=True)
-    seen = np.array([[1.0, *floor.features(t, normalise(t), ms)] for t, ms in rows])
+    seen = np.array([[1.0, *turn_grab.features(t, normalise(t), ms)] for t, ms in rows])
     takes = np.array([0.0] * len(passing) + [1.0] * (len(brief) + len(agent)))
     worth = np.array([1.0] * (len(passing) + len(brief)) + [SENTENCE_WEIGHT] * len(agent))
     told = judged_by_the_others(seen, takes, worth)
@@ -68,7 +68,7 @@ async def fit_floor() -> None:
     print("probability from            of brief ones        of those in passing   of other ones")
     for threshold in (0.5, 0.6, yield_likelihood(0.5)):
         show(threshold, of_brief, told[: len(passing)], told[len(passing) + len(brief) :])
-    names = ("bias", *floor.WEIGHTS, "question", "stop", "a sentence", "each second")
+    names = ("bias", *turn_grab.WEIGHTS, "question", "stop", "a sentence", "each second")
     show_weights(names, fit(seen, takes, worth))
 
 

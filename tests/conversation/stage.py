@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nur_server.audio.playout import FRAME_MS, Playout
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.conversation.actions import (
     Action,
     CallTool,
@@ -41,7 +42,6 @@ from nur_server.conversation.actions import (
 from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
-    LISTEN_RATE,
     ClauseSynthesised,
     EndedReason,
     Event,

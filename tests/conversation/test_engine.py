@@ -10,8 +10,6 @@ from nur_server.conversation.config import (
     ExecutionMode,
     SilencePolicy,
     ToolSpec,
-    TurnDetection,
-    VoiceFocus,
 )
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
@@ -43,6 +41,7 @@ from nur_server.conversation.notices import (
 )
 from nur_server.conversation.record import Speaker, ToolStatus
 from nur_server.conversation.talker import MAX_TOOL_ROUNDS
+from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
 from tests.conversation.stage import Call, Fail, Hang, Part, Say, Stage
 
 CONFIG = ConversationConfig("ses_0123456789ab", system_prompt="You sell shoes.")

@@ -13,7 +13,6 @@ from nur_server.conversation.config import (
     ExecutionMode,
     SilencePolicy,
     ToolSpec,
-    TurnDetection,
 )
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
@@ -52,6 +51,7 @@ from nur_server.conversation.notices import (
     ReplyStarted,
 )
 from nur_server.conversation.record import Speaker, ToolStatus
+from nur_server.turn_taking.settings import TurnDetection
 from tests.conversation.stage import Call, Fail, Hang, Part, Say, Stage
 
 TOOL = ToolSpec(

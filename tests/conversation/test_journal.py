@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from nur_server.conversation.actions import Action, CallTool, Flush, Release, SetDeadline
-from nur_server.conversation.config import ConversationConfig, ToolSpec, TurnDetection
+from nur_server.conversation.config import ConversationConfig, ToolSpec
 from nur_server.conversation.events import (
     ClauseSynthesised,
     ConfigChanged,
@@ -31,6 +31,7 @@ from nur_server.conversation.journal import (
     read,
     read_rows,
 )
+from nur_server.turn_taking.settings import TurnDetection
 
 CONFIG = ConversationConfig(
     "ses_1",

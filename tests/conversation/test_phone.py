@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nur_server.conversation.actions import Notify, SendDigits, SetVolume, TransferCall
-from nur_server.conversation.answering import (
+from nur_server.conversation.answering_machine import (
     UNCERTAIN_SECONDS,
     Answerer,
     AnswerEvidence,

@@ -20,10 +20,10 @@ from nur_server.cli.mouth import Reciter
 from nur_server.cli.node import Node
 from nur_server.cli.talk import converse, recite
 from nur_server.cli.voices import hear, speak
-from nur_server.conversation.words import normalise
 from nur_server.ports import Samples
 from nur_server.providers.moonshine import NAME as EARS
 from nur_server.settings import Settings
+from nur_server.turn_taking.words import normalise
 from tests.hearing import assert_heard
 from tests.integration.conftest import Embedded
 

@@ -26,7 +26,6 @@ from nur_server.conversation.config import (
     ConversationConfig,
     ExecutionMode,
     ToolSpec,
-    TurnDetection,
 )
 from nur_server.conversation.events import (
     DigitPressed,
@@ -41,6 +40,7 @@ from nur_server.conversation.events import (
 from nur_server.conversation.notices import ReplyDone, ReplyStarted, ReplyStatus
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
 from nur_server.replay.recording import Step
+from nur_server.turn_taking.settings import TurnDetection
 
 CONFIG = ConversationConfig("ses_0123456789ab", max_turns=None)
 LOOK = ToolSpec("look", "Look", {}, timeout_seconds=4.0)

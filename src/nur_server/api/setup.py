@@ -36,8 +36,6 @@ from nur_server.conversation.config import (
     ConversationConfig,
     SilencePolicy,
     ToolSpec,
-    TurnDetection,
-    VoiceFocus,
 )
 from nur_server.errors import InvalidRequest
 from nur_server.ports import ListenOptions, SpeechToText
@@ -46,6 +44,7 @@ from nur_server.providers.catalogue import Catalogue, Choice
 from nur_server.providers.http_tools import ToolEndpoint
 from nur_server.session.setup import SessionSetup
 from nur_server.store.records import AgentFields, AgentRecord, SessionRecord
+from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
 
 AnyPart = TypeVar("AnyPart", bound=Part)
 

@@ -11,8 +11,8 @@ from nur_server.cli.dialogue import Account, Dialogue, Reply
 from nur_server.cli.line import Line
 from nur_server.cli.mouth import Reciter
 from nur_server.cli.voices import hear
-from nur_server.conversation.words import normalise
 from nur_server.ports import Samples, SpeechToText
+from nur_server.turn_taking.words import normalise
 
 AGENT: dict[str, Any] = {
     "name": "Customer Support",

@@ -5,10 +5,10 @@ from contextlib import aclosing
 
 import numpy as np
 
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.resample import resample
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.cli.line import RATE
-from nur_server.conversation.events import LISTEN_RATE
 from nur_server.ports import ListenOptions, Samples, SpeakRequest, SpeechToText, TextToSpeech
 from nur_server.providers import flite
 from nur_server.providers.espeak import Espeak

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
+
 
 class ExecutionMode(StrEnum):
     """What the agent does while a tool runs."""
@@ -45,24 +47,6 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnDetection:
-    """When the user has finished, and when they interrupt."""
-
-    vad_threshold: float = 0.5
-    """Speech probability, 0–1, from which a window counts as speech. Lower hears more."""
-    min_silence_ms: int | None = None
-    """Shortest silence that ends a complete turn. None: chosen from what was said."""
-    max_silence_ms: int | None = None
-    """Silence that ends any turn. None: chosen from what was said."""
-    interrupt_response: bool = True
-    """Whether the user can interrupt the agent at all."""
-    interruption_delay_ms: int = 0
-    """Speech shorter than this never interrupts."""
-    uninterruptible_turns: frozenset[str] = frozenset()
-    """Kinds of response that play to their end, e.g. `greeting`."""
-
-
-@dataclass(frozen=True, slots=True)
 class SilencePolicy:
     """What happens when nobody speaks. Counted from the end of playout."""
 
@@ -72,15 +56,6 @@ class SilencePolicy:
     max_reprompts: int = 2
     end_seconds: float | None = None
     """Silence that ends the session, counted from the last speech of either side."""
-
-
-class VoiceFocus(StrEnum):
-    """Where the user is."""
-
-    NEAR_FIELD = "near-field"
-    """At the microphone: who sounds further away, or turned away, does not speak to the agent."""
-    FAR_FIELD = "far-field"
-    """Anywhere in the room, perhaps with others: every voice may speak to the agent."""
 
 
 class OnMachine(StrEnum):

@@ -10,8 +10,7 @@ from enum import Enum, auto
 from typing import assert_never
 
 from nur_server.conversation.actions import Action, HangUp
-from nur_server.conversation.answering import Answerer, AnswerVerdict
-from nur_server.conversation.calls import ToolCalls
+from nur_server.conversation.answering_machine import Answerer, AnswerVerdict
 from nur_server.conversation.config import ConversationConfig, OnMachine
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
@@ -46,14 +45,15 @@ from nur_server.conversation.events import (
     TurnScored,
 )
 from nur_server.conversation.listener import Listener
-from nur_server.conversation.listening import UserTurn
+from nur_server.conversation.machine_detection import MachineDetection
 from nur_server.conversation.notices import CallAnswered, ReplyStatus, SessionEnded
 from nur_server.conversation.phone import Phone
 from nur_server.conversation.record import ToolStatus
 from nur_server.conversation.response import Trigger
-from nur_server.conversation.screening import Screening
 from nur_server.conversation.talker import Talker
-from nur_server.conversation.words import normalise
+from nur_server.conversation.tool_calls import ToolCalls
+from nur_server.conversation.user_turn import UserTurn
+from nur_server.turn_taking.words import normalise
 
 
 class Phase(Enum):
@@ -88,7 +88,7 @@ class Conversation:
         """A reply owed as soon as nobody speaks, and instructions for it."""
         self._farewell: tuple[Trigger, str] | None = None
         """Said before hanging up."""
-        self._screening: Screening | None = None
+        self._screening: MachineDetection | None = None
         """While it is not known who has answered."""
         self._is_leaving = False
         """The agent ends the conversation after its last word."""
@@ -409,7 +409,7 @@ class Conversation:
         if policy is None:
             self._greet()
         else:
-            self._screening = Screening(
+            self._screening = MachineDetection(
                 self._context, self._listener, policy, on_answer=self._take_answer
             )
 

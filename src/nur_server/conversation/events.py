@@ -10,9 +10,6 @@ from enum import StrEnum
 
 from nur_server.conversation.config import ConversationConfig
 
-LISTEN_RATE = 16_000
-"""Samples per second of everything the conversation listens to."""
-
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from nur_server.conversation import addressee, interruption, turns
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.conversation.actions import (
     DropUtterance,
     FinishUtterance,
@@ -12,24 +12,13 @@ from nur_server.conversation.actions import (
     OpenUtterance,
     ScoreTurn,
 )
-from nur_server.conversation.config import VoiceFocus
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
-    LISTEN_RATE,
     SpeechScored,
     TranscriptFailed,
     TranscriptUpdated,
     TurnScored,
-)
-from nur_server.conversation.hearing import Ear, Sound
-from nur_server.conversation.interruption import OverlapEvidence, Ruling
-from nur_server.conversation.listening import (
-    PAUSE_MS,
-    PRE_ROLL_MS,
-    TURN_MODEL_MS,
-    Stage,
-    UserTurn,
 )
 from nur_server.conversation.notices import (
     ReplyStatus,
@@ -40,9 +29,20 @@ from nur_server.conversation.notices import (
 from nur_server.conversation.record import Speaker, Turn
 from nur_server.conversation.response import Response, ResponsePhase
 from nur_server.conversation.talker import Talker
-from nur_server.conversation.turns import TurnEvidence
-from nur_server.conversation.voice import away
-from nur_server.conversation.words import (
+from nur_server.conversation.user_turn import (
+    PAUSE_MS,
+    PRE_ROLL_MS,
+    TURN_MODEL_MS,
+    Stage,
+    UserTurn,
+)
+from nur_server.turn_taking import addressee, interruption, turns
+from nur_server.turn_taking.interruption import OverlapEvidence, Ruling
+from nur_server.turn_taking.settings import VoiceFocus
+from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker
+from nur_server.turn_taking.turns import TurnEvidence
+from nur_server.turn_taking.voice import away
+from nur_server.turn_taking.words import (
     Expected,
     expects,
     is_vocal_tic,
@@ -103,7 +103,7 @@ class Listener:
         self._talker = talker
         self._on_turn = on_turn
         self._on_idle = on_idle
-        self._ear = Ear()
+        self._speech = SpeechTracker()
         self._turn: UserTurn | None = None
         self._finishing: UserTurn | None = None
         self._speech_ms = 0
@@ -126,14 +126,14 @@ class Listener:
     @property
     def speech_ended_at(self) -> float:
         """Session time of the end of the user's last speech."""
-        return self._context.now - self._ear.silence_ms / 1000
+        return self._context.now - self._speech.silence_ms / 1000
 
     def speech_so_far(self) -> SpeechSoFar:
         """Everything said, turn by turn."""
         turns = [turn for turn in (self._finishing, self._turn) if turn is not None]
         return SpeechSoFar(
             speech_ms=self._speech_ms + sum(turn.speech_ms for turn in turns),
-            silence_ms=self._ear.silence_ms,
+            silence_ms=self._speech.silence_ms,
             text=" ".join([*self._texts, *(turn.text for turn in turns)]).strip(),
             is_text_current=all(turn.is_text_current for turn in turns),
         )
@@ -142,12 +142,12 @@ class Listener:
 
     def hear(self, score: SpeechScored, *, is_open: bool) -> None:
         """Take a window. While the conversation is not `is_open`, it is only counted."""
-        before = self._ear.position
-        sound = self._ear.hear(score, self._context.config.turn_detection.vad_threshold)
+        before = self._speech.position
+        sound = self._speech.hear(score, self._context.config.turn_detection.vad_threshold)
         if not is_open or (self._turn is None and sound is not Sound.ONSET):
             return
         turn = self._turn or self._open_turn()
-        turn.take(sound, score, max(0, score.position - before), self._ear.background)
+        turn.take(sound, score, max(0, score.position - before), self._speech.background)
         self._context.deadlines.set(Timer.STARVED, self._context.now + STARVED_SECONDS)
         if sound in (Sound.ONSET, Sound.SPEECH):
             self._talker.drop_speculation()
@@ -157,21 +157,21 @@ class Listener:
         """The client sends nothing (muted, or silence is not transmitted): time is silence."""
         if self._turn is None:
             return
-        self._ear.starve(round(STARVED_STEP_SECONDS * 1000))
+        self._speech.starve(round(STARVED_STEP_SECONDS * 1000))
         self._context.deadlines.set(Timer.STARVED, self._context.now + STARVED_STEP_SECONDS)
         self._judge()
 
     def _open_turn(self) -> UserTurn:
         context = self._context
-        start = max(0, self._ear.onset - PRE_ROLL_MS * LISTEN_RATE // 1000)
-        heard = self._ear.position - self._ear.onset
+        start = max(0, self._speech.onset - PRE_ROLL_MS * LISTEN_RATE // 1000)
+        heard = self._speech.position - self._speech.onset
         turn = UserTurn(
             utterance_id=context.new_id("utt"),
             item_id=context.new_id("msg"),
             start=start,
             began_at=max(0.0, context.now - heard / LISTEN_RATE),
             stage=Stage.LISTENING,
-            speech_end=self._ear.position,
+            speech_end=self._speech.position,
             speech_samples=heard,
             covers=start,
         )
@@ -202,17 +202,17 @@ class Listener:
         turn = self._turn
         if turn is None:
             return
-        if self._ear.silence_ms >= PAUSE_MS and not turn.is_pause_marked:
+        if self._speech.silence_ms >= PAUSE_MS and not turn.is_pause_marked:
             turn.is_pause_marked = True
             turn.pause += 1
-            self._context.do(MarkPause(turn.utterance_id, self._ear.position))
+            self._context.do(MarkPause(turn.utterance_id, self._speech.position))
         if turn.stage is Stage.OVERLAPPING:
             self._judge_overlap(turn)
         elif turn.stage is Stage.LISTENING:
             self._judge_turn(turn)
 
     def _judge_turn(self, turn: UserTurn) -> None:
-        silence_ms = self._ear.silence_ms
+        silence_ms = self._speech.silence_ms
         if silence_ms < PAUSE_MS:
             return
         self._ask_turn_model(turn)
@@ -233,10 +233,10 @@ class Listener:
             self._speculate(turn)
 
     def _ask_turn_model(self, turn: UserTurn) -> None:
-        is_time = self._ear.silence_ms >= TURN_MODEL_MS and not turn.is_turn_asked
+        is_time = self._speech.silence_ms >= TURN_MODEL_MS and not turn.is_turn_asked
         if is_time and self._context.config.has_turn_model:
             turn.is_turn_asked = True
-            end = self._ear.position
+            end = self._speech.position
             self._context.do(ScoreTurn(turn.utterance_id, turn.pause, turn.start, end))
 
     def _speculate(self, turn: UserTurn) -> None:
@@ -284,9 +284,9 @@ class Listener:
     def _overlap_evidence(self, turn: UserTurn, response: Response) -> OverlapEvidence:
         return OverlapEvidence(
             speech_ms=turn.speech_ms,
-            silence_ms=self._ear.silence_ms,
+            silence_ms=self._speech.silence_ms,
             text=turn.text,
-            is_text_current=turn.is_text_current or self._ear.silence_ms >= OVERLAP_WORDS_MS,
+            is_text_current=turn.is_text_current or self._speech.silence_ms >= OVERLAP_WORDS_MS,
             away=self._away(turn),
             agent_words=f"{self._context.history.last_agent_text} {response.full_text}",
             language=self._context.config.language,
@@ -299,7 +299,7 @@ class Listener:
         """How far the voice is from the user's usual one, where that says anything."""
         if self._context.config.voice_focus is VoiceFocus.FAR_FIELD:
             return 0.0
-        ear = self._ear
+        ear = self._speech
         return away(turn.voice, ear.speaker.voice, ear.background.treble_db)
 
     def _yield(self, turn: UserTurn, reason: str, evidence: OverlapEvidence) -> None:
@@ -375,10 +375,10 @@ class Listener:
         turn = UserTurn(
             utterance_id=self._context.new_id("utt"),
             item_id=self._context.new_id("msg"),
-            start=self._ear.position,
+            start=self._speech.position,
             began_at=self._context.now,
             stage=Stage.FINISHING,
-            speech_end=self._ear.position,
+            speech_end=self._speech.position,
             text=f"[pressed {digits}]",
             is_final=True,
             end_reason="keys",
@@ -398,7 +398,7 @@ class Listener:
         turn.stage = Stage.FINISHING
         self.give_up_words()
         self._finishing = turn
-        self._context.do(FinishUtterance(turn.utterance_id, self._ear.position))
+        self._context.do(FinishUtterance(turn.utterance_id, self._speech.position))
         self._context.deadlines.set(Timer.TRANSCRIPT, self._context.now + TRANSCRIPT_SECONDS)
 
     def _drop(self, turn: UserTurn) -> None:
@@ -417,7 +417,7 @@ class Listener:
         if len(self._texts) < FIRST_TURNS:
             self._texts.append(turn.text)
         evidence: dict[str, Any] = {
-            "silence_ms": self._ear.silence_ms,
+            "silence_ms": self._speech.silence_ms,
             "speech_ms": turn.speech_ms,
             "turn_probability": turn.turn_probability,
             "away": round(self._away(turn), 1),
@@ -469,15 +469,15 @@ class Listener:
 
     def _learn_voice(self, turn: UserTurn) -> None:
         if self._disregarded >= MOST_DISREGARDED:
-            self._ear.speaker.replace(turn.voice)
+            self._speech.speaker.replace(turn.voice)
         else:
-            self._ear.speaker.learn(turn.voice)
+            self._speech.speaker.learn(turn.voice)
         self._disregarded = 0
 
     def forget_voice(self) -> None:
         """Somebody else may be speaking from now on, or at another microphone."""
         self._disregarded = 0
-        self._ear.speaker.replace(None)
+        self._speech.speaker.replace(None)
 
     def _disregard(self, turn: UserTurn, evidence: dict[str, Any]) -> None:
         """No turn for the agent; the words are kept as context."""
@@ -497,7 +497,7 @@ class Listener:
                 speaker=Speaker.USER,
                 text=turn.text,
                 started_ms=started_ms,
-                ended_ms=max(started_ms, context.now_ms - self._ear.silence_ms),
+                ended_ms=max(started_ms, context.now_ms - self._speech.silence_ms),
                 trigger=trigger,
                 end_reason=turn.end_reason,
                 evidence=evidence,

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from typing import Any
 
-from nur_server.conversation.clauses import ClauseSplitter
 from nur_server.conversation.events import WordTime
 from nur_server.conversation.notices import ReplyStatus
-from nur_server.conversation.speakable import Speakable, Spoken, SpokenWord
+from nur_server.text.clauses import ClauseSplitter
+from nur_server.text.normalisation import Speakable, Spoken, SpokenWord
 
 MS_PER_CHARACTER = 62
 """Speaking pace assumed for a clause whose audio is not complete yet."""

@@ -14,7 +14,6 @@ from nur_server.conversation.actions import (
     Speak,
     StopGenerating,
 )
-from nur_server.conversation.calls import ToolCalls
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
@@ -45,6 +44,7 @@ from nur_server.conversation.response import (
     ResponsePhase,
     Trigger,
 )
+from nur_server.conversation.tool_calls import ToolCalls
 
 DUCKED_GAIN = 0.35
 STALLED_SECONDS = 15.0

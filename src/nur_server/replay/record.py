@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from statistics import median
 from typing import Any
 
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.conversation.actions import (
     Action,
     CallTool,
@@ -19,7 +20,6 @@ from nur_server.conversation.actions import (
     Speak,
 )
 from nur_server.conversation.events import (
-    LISTEN_RATE,
     ClauseSynthesised,
     Event,
     PlayoutProgressed,
@@ -33,7 +33,7 @@ from nur_server.conversation.events import (
     TurnScored,
     WordTime,
 )
-from nur_server.conversation.listening import COVER_SLACK
+from nur_server.conversation.user_turn import COVER_SLACK
 from nur_server.replay.recording import Step
 
 SAME_PAUSE = LISTEN_RATE // 4

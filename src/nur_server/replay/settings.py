@@ -8,8 +8,9 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from nur_server.conversation.config import ConversationConfig, SilencePolicy, TurnDetection
+from nur_server.conversation.config import ConversationConfig, SilencePolicy
 from nur_server.errors import InvalidRequest
+from nur_server.turn_taking.settings import TurnDetection
 
 ALIASES: Mapping[str, str] = {
     "min_silence": "min_silence_ms",

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from nur_server.audio.playout import FRAME_MS, Playout
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.conversation.actions import (
     Action,
     CallTool,
@@ -50,7 +51,6 @@ from nur_server.conversation.actions import (
 from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
-    LISTEN_RATE,
     BeepHeard,
     ClauseSynthesised,
     ClientDropped,
@@ -77,7 +77,7 @@ from nur_server.conversation.events import (
     TransferFinished,
     TurnScored,
 )
-from nur_server.conversation.listening import COVER_SLACK
+from nur_server.conversation.user_turn import COVER_SLACK
 from nur_server.replay.record import USUAL_DELAY_SECONDS, Record, ReplyPart
 from nur_server.replay.recording import Replay, Step
 from nur_server.replay.settings import apply

@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from nur_server.conversation.events import LISTEN_RATE
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.ports import Samples
 
 KEPT_SECONDS = 3

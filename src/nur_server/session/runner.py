@@ -15,6 +15,7 @@ import structlog
 
 from nur_server.audio.beep import BeepDetector
 from nur_server.audio.playout import Playout, Samples
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.clock import Clock
 from nur_server.conversation.actions import (
@@ -46,7 +47,6 @@ from nur_server.conversation.actions import (
 from nur_server.conversation.config import ToolRunner
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
-    LISTEN_RATE,
     BeepHeard,
     ClientDropped,
     ClientResumed,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nur_server.conversation.events import LISTEN_RATE
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.ports import Samples
 
 FRAME_SECONDS = 0.02

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.utterance import UtteranceAudio
-from nur_server.conversation.events import LISTEN_RATE
 from nur_server.errors import ProviderError
 from nur_server.ports import ListenOptions, Samples, SpeechToTextCapabilities, Transcript
 from nur_server.testing.voice import Voice

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nur_server.conversation.events import LISTEN_RATE
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.ports import Samples
 
 WORD_SECONDS = 0.28

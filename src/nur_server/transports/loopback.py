@@ -17,8 +17,9 @@ import numpy as np
 import structlog
 
 from nur_server.audio import g711
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.resample import StreamResampler, resample
-from nur_server.conversation.events import LISTEN_RATE, EndedReason
+from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import Notice
 from nur_server.errors import NurError
 from nur_server.ports import (

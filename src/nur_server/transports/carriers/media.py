@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import structlog
 
 from nur_server.audio import dtmf
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.resample import StreamResampler
-from nur_server.conversation.events import LISTEN_RATE, EndedReason
+from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import Notice
 from nur_server.errors import NurError, ProviderGarbled
 from nur_server.ports import HangupCause, LegListener, Samples

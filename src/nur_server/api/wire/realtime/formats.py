@@ -6,8 +6,8 @@ from enum import StrEnum
 import numpy as np
 
 from nur_server.audio import g711
+from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.resample import StreamResampler
-from nur_server.conversation.events import LISTEN_RATE
 from nur_server.ports import Samples
 
 TELEPHONE_RATE = 8_000

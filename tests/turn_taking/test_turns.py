@@ -2,8 +2,8 @@
 
 import pytest
 
-from nur_server.conversation.config import TurnDetection
-from nur_server.conversation.turns import (
+from nur_server.turn_taking.settings import TurnDetection
+from nur_server.turn_taking.turns import (
     ANSWER_MS,
     COMPLETE_MS,
     DICTATION_MS,
@@ -17,7 +17,7 @@ from nur_server.conversation.turns import (
     TurnEvidence,
     judge,
 )
-from nur_server.conversation.words import Expected
+from nur_server.turn_taking.words import Expected
 
 DEFAULT = TurnDetection()
 

@@ -2,8 +2,9 @@
 
 from enum import Enum, auto
 
-from nur_server.conversation.events import LISTEN_RATE, SpeechScored
-from nur_server.conversation.voice import Background, Speaker
+from nur_server.audio.rates import LISTEN_RATE
+from nur_server.turn_taking.voice import Background, Speaker
+from nur_server.turn_taking.window import ScoredWindow
 
 RELEASE_MARGIN = 0.15
 """Speech that has begun goes on until the probability falls this far below the threshold."""
@@ -30,7 +31,7 @@ class Sound(Enum):
     """Silence after speech."""
 
 
-class Ear:
+class SpeechTracker:
     """Tracks the user's speech through the windows of one session."""
 
     def __init__(self) -> None:
@@ -56,7 +57,7 @@ class Ear:
         """Since the last speech window."""
         return to_ms(self._silence)
 
-    def hear(self, score: SpeechScored, threshold: float) -> Sound:
+    def hear(self, score: ScoredWindow, threshold: float) -> Sound:
         """Take one window."""
         started = self.position
         window = max(0, score.position - self.position)

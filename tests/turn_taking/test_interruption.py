@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nur_server.conversation.interruption import (
+from nur_server.turn_taking.interruption import (
     OverlapEvidence,
     Ruling,
     judge,

@@ -7,7 +7,7 @@ stays as written.
 import re
 from functools import partial
 
-from nur_server.conversation.reading import Rule
+from nur_server.text.rules import Rule
 
 # English numbers in words
 

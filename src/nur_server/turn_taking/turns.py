@@ -8,8 +8,8 @@ transcript, the turn model) changes it while the silence goes on.
 import re
 from dataclasses import dataclass
 
-from nur_server.conversation.config import TurnDetection
-from nur_server.conversation.words import (
+from nur_server.turn_taking.settings import TurnDetection
+from nur_server.turn_taking.words import (
     Expected,
     ends_unfinished,
     is_closing,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nur_server.conversation.addressee import ELSEWHERE, probability
-from nur_server.conversation.words import normalise
+from nur_server.turn_taking.addressee import ELSEWHERE, probability
+from nur_server.turn_taking.words import normalise
 
 
 def elsewhere(text: str) -> float:

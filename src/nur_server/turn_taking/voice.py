@@ -8,7 +8,7 @@ say to the next, by some 3 dB in level and in brightness.
 from dataclasses import dataclass
 from math import log10
 
-from nur_server.conversation.events import SpeechScored
+from nur_server.turn_taking.window import ScoredWindow
 
 SILENCE_DB = -96.0
 AWAY_DB = 6.0
@@ -67,7 +67,7 @@ class Background:
     def treble_db(self) -> float:
         return decibels(self.treble_power)
 
-    def hear(self, score: SpeechScored) -> None:
+    def hear(self, score: ScoredWindow) -> None:
         """Take a window without speech."""
         if score.treble_db is None:
             return
@@ -87,7 +87,7 @@ class VoiceMeter:
         """Of the treble, in the same windows."""
         self._has_treble = True
 
-    def hear(self, score: SpeechScored, background: Background) -> None:
+    def hear(self, score: ScoredWindow, background: Background) -> None:
         """Take a window of speech."""
         self._windows += 1
         self._power += power(score.level_db)

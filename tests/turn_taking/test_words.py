@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.conversation.words import (
+from nur_server.turn_taking.words import (
     Expected,
     ends_unfinished,
     expects,

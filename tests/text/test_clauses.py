@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.conversation.clauses import (
+from nur_server.text.clauses import (
     LONGEST_CHARACTERS,
     UNBROKEN_CHARACTERS,
     ClauseSplitter,

@@ -7,10 +7,10 @@ words (`spoken`), each word of the one knowing its place in the other.
 import re
 from dataclasses import dataclass
 
-from nur_server.conversation import numbers
-from nur_server.conversation.markup import DOMAINS, EMAIL, Markup, can_be_said
-from nur_server.conversation.numbers import final_point
-from nur_server.conversation.reading import Reading, Rule, read
+from nur_server.text import numbers
+from nur_server.text.markup import DOMAINS, EMAIL, Markup, can_be_said
+from nur_server.text.numbers import final_point
+from nur_server.text.rules import Reading, Rule, read
 
 
 @dataclass(frozen=True, slots=True)

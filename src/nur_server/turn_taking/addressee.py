@@ -7,8 +7,8 @@ ones. The voice tells that it is somebody further away, or that the user has tur
 
 import math
 
-from nur_server.conversation import cues
-from nur_server.conversation.words import is_closing
+from nur_server.turn_taking import cues
+from nur_server.turn_taking.words import is_closing
 
 RATHER_ELSEWHERE = 0.5
 """Probability from which all of it is waited for before the agent stops."""

@@ -12,8 +12,8 @@ was made of it.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from nur_server.conversation import addressee, floor
-from nur_server.conversation.words import (
+from nur_server.turn_taking import addressee, turn_grab
+from nur_server.turn_taking.words import (
     is_backchannel,
     is_closing,
     is_short_answer,
@@ -34,14 +34,14 @@ OVER_SILENCE_MS = 320
 SUSPICIOUS_WORDS = 3
 """Words that are enough to hold the agent, before the speech itself is long enough."""
 ENOUGH_WORDS = 4
-"""Words that are an interruption however short it was, in languages `floor` does not know."""
+"""Words that are an interruption however short it was, in languages `turn_grab` does not know."""
 SUSTAINED = 1.9
 """Speech with words must last this many times longer to stop the agent for good than to hold it."""
 RELENTLESS = 4.0
 """Speech that lasts this many times longer stops the agent, unless it is for somebody else."""
 BRIEF = 1.6
 """An overlap that lasted less than this many times what holds the agent was no interruption, in
-languages `floor` does not know. Listening noises last up to a second, interruptions longer."""
+languages `turn_grab` does not know. Listening noises last up to a second, interruptions longer."""
 UNLIKELY = 0.6
 """Of the likelihood it takes to stop the agent: with less, it is not even held."""
 WORDLESS_HOLD = 1.3
@@ -136,7 +136,7 @@ def wants_something(text: str, bare: str, speech_ms: int) -> bool:
     """Whether a few words ask for attention by themselves: "hello?", "stop", "my refund"."""
     if not _FLOOR_TAKERS.isdisjoint(bare.split()) or is_closing(bare):
         return True
-    return floor.probability(text, bare, speech_ms) >= yield_likelihood(0.5)
+    return turn_grab.probability(text, bare, speech_ms) >= yield_likelihood(0.5)
 
 
 def _unless(is_over: bool, reason: str, final_reason: str | None = None) -> OverlapVerdict:
@@ -185,7 +185,7 @@ def _takes_floor(evidence: OverlapEvidence, words: list[str], needed_ms: int) ->
     if is_farewell or not evidence.is_agent_heard or _FLOOR_TAKERS.issuperset(words):
         return 1.0
     if evidence.language.startswith("en"):
-        return floor.probability(evidence.text, bare, evidence.speech_ms)
+        return turn_grab.probability(evidence.text, bare, evidence.speech_ms)
     is_brief = len(words) < ENOUGH_WORDS and evidence.speech_ms < needed_ms * BRIEF
     return 0.0 if is_brief and not _FLOOR_TAKERS.intersection(words) else 1.0
 

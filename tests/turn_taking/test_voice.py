@@ -3,7 +3,7 @@
 import pytest
 
 from nur_server.conversation.events import SpeechScored
-from nur_server.conversation.voice import (
+from nur_server.turn_taking.voice import (
     AWAY_DB,
     DULL_DB,
     LOUDER_MEMORY,

@@ -2,10 +2,11 @@
 
 import pytest
 
-from nur_server.conversation.events import LISTEN_RATE, SpeechScored, TranscriptUpdated
-from nur_server.conversation.hearing import Sound
-from nur_server.conversation.listening import COVER_SLACK, Stage, UserTurn
-from nur_server.conversation.voice import Background
+from nur_server.audio.rates import LISTEN_RATE
+from nur_server.conversation.events import SpeechScored, TranscriptUpdated
+from nur_server.conversation.user_turn import COVER_SLACK, Stage, UserTurn
+from nur_server.turn_taking.speech_tracker import Sound
+from nur_server.turn_taking.voice import Background
 
 WINDOW = 512
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from nur_server.conversation.events import LISTEN_RATE, SpeechScored, TranscriptUpdated
-from nur_server.conversation.hearing import Sound, to_ms
-from nur_server.conversation.voice import Background, Voice, VoiceMeter
+from nur_server.audio.rates import LISTEN_RATE
+from nur_server.conversation.events import SpeechScored, TranscriptUpdated
+from nur_server.turn_taking.speech_tracker import Sound, to_ms
+from nur_server.turn_taking.voice import Background, Voice, VoiceMeter
 
 PRE_ROLL_MS = 300
 """Audio taken from before the onset: soft consonants come before the detector is sure."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from nur_server.conversation.floor import probability
-from nur_server.conversation.interruption import yield_likelihood
-from nur_server.conversation.words import normalise
+from nur_server.turn_taking.interruption import yield_likelihood
+from nur_server.turn_taking.turn_grab import probability
+from nur_server.turn_taking.words import normalise
 
 
 def takes_floor(text: str, speech_ms: int = 900) -> bool:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.conversation.numbers import (
+from nur_server.text.numbers import (
     cardinal,
     digits,
     grouped_digits,
@@ -12,7 +12,7 @@ from nur_server.conversation.numbers import (
     spell,
     year,
 )
-from nur_server.conversation.reading import read
+from nur_server.text.rules import read
 
 
 def said(text: str, language: str = "en") -> str:

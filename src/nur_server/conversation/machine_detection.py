@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import Enum, auto
 
-from nur_server.conversation.answering import (
+from nur_server.conversation.answering_machine import (
     UNCERTAIN_SECONDS,
     Answerer,
     AnswerEvidence,
@@ -27,7 +27,7 @@ class _State(Enum):
     OVER = auto()
 
 
-class Screening:
+class MachineDetection:
     """Holds the agent's speech back until it is known who has answered.
 
     `on_answer` is told once who it is; for a machine with `leave_message`, only when the message

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.conversation.clauses import ClauseSplitter
-from nur_server.conversation.speakable import Speakable, Spoken
+from nur_server.text.clauses import ClauseSplitter
+from nur_server.text.normalisation import Speakable, Spoken
 
 MARKUP = set("*_#<>{}[]|`")
 
