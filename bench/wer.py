@@ -36,7 +36,7 @@ from nur_server.providers.flite import Flite
 from nur_server.providers.moonshine import FIRST_PARTIAL_SECONDS, PARTIAL_SECONDS, Moonshine
 from nur_server.providers.silero import WINDOW, SileroModel
 from nur_server.settings import Settings
-from nur_server.turn_taking.speech_tracker import SpeechTracker, Sound
+from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker
 
 RATE = 16_000
 RECORDINGS = Path(__file__).resolve().parents[1].parent / "shared" / "audio"

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
-from nur_server.api.wire.realtime.formats import AudioFormat, Encoding, Inlet
 from nur_server.api.wire.realtime.meter import Allowance, AudioMeter
 from nur_server.api.wire.realtime.schemas import InputAudio
+from nur_server.audio.formats import AudioFormat, Encoding, Inlet
 from nur_server.clock import SystemClock
 from nur_server.conversation.notices import AgentTranscriptDelta
 

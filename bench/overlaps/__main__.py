@@ -1,4 +1,4 @@
-"""Fit the weights of `nur_server.turn_taking.addressee` and `.turn_grab`, and say how well they tell.
+"""Fit the weights of `turn_taking.addressee` and `turn_taking.turn_grab`; say how well they tell.
 
     python -m bench.overlaps
 

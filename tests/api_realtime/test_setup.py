@@ -9,8 +9,8 @@ import pytest
 
 from nur_server.api import setup
 from nur_server.api.setup import Configuration, Identity
-from nur_server.api.wire.realtime.formats import AudioFormat, Encoding
 from nur_server.api.wire.realtime.schemas import SessionPart
+from nur_server.audio.formats import AudioFormat, Encoding
 from nur_server.conversation.config import ToolRunner
 from nur_server.errors import InvalidRequest
 from nur_server.providers.catalogue import Catalogue

@@ -12,7 +12,7 @@ from nur_server.api import setup
 from nur_server.api.setup import Configuration, Identity
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect
 from nur_server.api.wire.realtime.connection import Connection, Held, Manners
-from nur_server.api.wire.realtime.formats import AudioFormat
+from nur_server.audio.formats import AudioFormat
 from nur_server.clock import SystemClock
 from nur_server.conversation.events import EndedReason
 from nur_server.session.runner import Session

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nur_server.api.nesting import MAX_NESTING
 from nur_server.api.wire.realtime import schemas
 from nur_server.api.wire.realtime.codec import KINDS, AudioFrames, RealtimeDialect, decode
-from nur_server.api.wire.realtime.formats import AudioFormat, Encoding
+from nur_server.audio.formats import AudioFormat, Encoding
 from nur_server.clock import ManualClock
 from nur_server.conversation import notices
 from nur_server.conversation.events import EndedReason

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.api.wire.realtime.formats import AudioFormat, Encoding, Inlet
+from nur_server.audio.formats import AudioFormat, Encoding, Inlet
 
 PCM_16K = AudioFormat(Encoding.PCM16, 16_000)
 

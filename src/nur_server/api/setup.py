@@ -21,7 +21,6 @@ from nur_server.api.tools import (
     read_tools,
 )
 from nur_server.api.variables import missing_warnings, render
-from nur_server.api.wire.realtime.formats import TELEPHONE_RATE, AudioFormat, Encoding
 from nur_server.api.wire.realtime.schemas import (
     AudioFormatPart,
     FirstGenerationTurnDetection,
@@ -31,6 +30,8 @@ from nur_server.api.wire.realtime.schemas import (
     SessionPart,
     TurnDetectionPart,
 )
+from nur_server.audio.formats import AudioFormat, Encoding
+from nur_server.audio.rates import TELEPHONE_RATE
 from nur_server.conversation.config import (
     AnsweringPolicy,
     ConversationConfig,

@@ -27,7 +27,8 @@ from nur_server.api.webhook_bodies import WebhookBody
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
 from nur_server.api.wire.realtime.connection import Connection, Held, Manners
-from nur_server.api.wire.realtime.formats import TELEPHONE_RATE, AudioFormat, Encoding
+from nur_server.audio.formats import AudioFormat, Encoding
+from nur_server.audio.rates import TELEPHONE_RATE
 from nur_server.clock import iso
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import (

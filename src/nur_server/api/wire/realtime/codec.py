@@ -8,7 +8,7 @@ import msgspec
 
 from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from nur_server.api.wire.realtime import schemas as wire
-from nur_server.api.wire.realtime.formats import AudioFormat
+from nur_server.audio.formats import AudioFormat
 from nur_server.clock import Clock
 from nur_server.conversation import notices
 from nur_server.conversation.events import EndedReason

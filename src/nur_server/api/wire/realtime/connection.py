@@ -14,8 +14,8 @@ from nur_server.api.services import Services
 from nur_server.api.setup import Configuration, Identity
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
-from nur_server.api.wire.realtime.formats import Inlet
 from nur_server.api.wire.realtime.meter import Admission, Allowance, AudioMeter, MessageMeter
+from nur_server.audio.formats import Inlet
 from nur_server.conversation.events import EndedReason, Role
 from nur_server.errors import BadRequest, NurError, PayloadTooLarge
 from nur_server.session.runner import Session

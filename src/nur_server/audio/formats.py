@@ -1,17 +1,16 @@
-"""Audio as it travels on the socket, and the way from there to the 16 kHz a session hears."""
+"""Audio as it travels between a client and its session, and the way to what a session hears."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nur_server.audio import g711
-from nur_server.audio.rates import LISTEN_RATE
+from nur_server.audio.rates import LISTEN_RATE, TELEPHONE_RATE
 from nur_server.audio.resample import StreamResampler
-from nur_server.ports import Samples
 
-TELEPHONE_RATE = 8_000
-"""Samples per second of G.711."""
+Samples = NDArray[np.int16]
 
 
 class Encoding(StrEnum):

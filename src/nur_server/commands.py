@@ -1,0 +1,120 @@
+"""What a client may ask of its session, whatever protocol it speaks.
+
+A dialect decodes each message of its client into one of these; `session.runner` performs them and
+a replay knows them by the events they become.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nur_server.audio.formats import Samples
+from nur_server.conversation.events import Role
+from nur_server.options import SessionOptions
+
+
+@dataclass(frozen=True, slots=True)
+class AppendInput:
+    """More of the user's audio."""
+
+    samples: Samples
+    """Mono at `audio.rates.LISTEN_RATE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInput:
+    """The user's turn ends here. For sessions without turn detection of the server's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearInput:
+    """Forget the audio that belongs to no finished turn yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSession:
+    """Change what the session was set up with."""
+
+    options: SessionOptions
+    """Merged into those in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReply:
+    """Make the agent speak now."""
+
+    instructions: str | None = None
+    """For this reply only."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Stop a reply."""
+
+    reply_id: str | None = None
+    """None: whichever is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateReply:
+    """The client has played no more of a reply than this: what follows was not heard."""
+
+    item_id: str
+    """The reply's item, as `ReplyStarted` names it."""
+    played_ms: int
+    """From the start of the reply's audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTool:
+    """The result of a tool that the client runs."""
+
+    call_id: str
+    result: str
+    """Text for the model: JSON where the tool answered JSON."""
+    is_error: bool = False
+    triggers_reply: bool = True
+    """False: the client asks for the reply itself, with `CreateReply`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddMessage:
+    """Add context to the conversation; it triggers no reply."""
+
+    role: Role
+    content: str
+
+
+class EndKind(StrEnum):
+    NOW = "now"
+    AFTER_REPLY = "after_reply"
+    """The running reply is played to its end first."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """The client ends the session."""
+
+    kind: EndKind = EndKind.NOW
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPlayed:
+    """The client has played so much of a reply by now."""
+
+    reply_id: str
+    played_ms: int
+
+
+Command = (
+    AppendInput
+    | CommitInput
+    | ClearInput
+    | UpdateSession
+    | CreateReply
+    | CancelReply
+    | TruncateReply
+    | AnswerTool
+    | AddMessage
+    | EndSession
+    | ReportPlayed
+)
