@@ -11,12 +11,12 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.api.calls import AgentSetups
-from nur_server.api.toolbox import Toolbox
 from nur_server.calls.parts import CallTimes
 from nur_server.calls.policy import CallPolicy
 from nur_server.calls.service import CallService, Carrier
 from nur_server.clock import Clock, SystemClock
 from nur_server.errors import NotFound
+from nur_server.opening.toolbox import Toolbox
 from nur_server.ports import DialRequest, TelephonyEngine
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions

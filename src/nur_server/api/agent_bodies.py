@@ -23,8 +23,8 @@ from nur_server.api.bodies import (
     not_blank,
     signing_secret,
 )
-from nur_server.api.tools import HIDDEN, MAX_TOOLS, hide_secrets, keep_secrets, read_tools
 from nur_server.errors import InvalidRequest
+from nur_server.opening.tools import HIDDEN, MAX_TOOLS, hide_secrets, keep_secrets, read_tools
 from nur_server.store.records import AgentFields, AgentRecord, AgentStatus
 
 READ_ONLY = frozenset({"id", "object", "created", "created_at", "updated_at", "warnings"})

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nur_server.api import setup, tools
+from nur_server.api import setup
 from nur_server.api.agent_bodies import (
     AgentBody,
     AgentChanges,
@@ -16,8 +16,9 @@ from nur_server.api.agent_bodies import (
 from nur_server.api.bodies import SessionBody
 from nur_server.api.errors import as_nur_error
 from nur_server.api.services import Services
-from nur_server.api.variables import missing_warnings, render
 from nur_server.errors import InvalidRequest
+from nur_server.opening import tools
+from nur_server.opening.variables import missing_warnings, render
 from nur_server.store.records import AgentFields, AgentRecord
 
 

@@ -42,7 +42,6 @@ from nur_server.api.routes import (
 from nur_server.api.services import Services
 from nur_server.api.telemetry import CountedRequests, Traces, open_traces
 from nur_server.api.tokens import PURPOSE, Tokens
-from nur_server.api.toolbox import Toolbox
 from nur_server.calls.announcing import announcer
 from nur_server.calls.parts import CallTimes
 from nur_server.calls.policy import CallPolicy
@@ -58,6 +57,7 @@ from nur_server.jobs.announcing import AnnouncingSink
 from nur_server.jobs.post_call import PostCall
 from nur_server.jobs.scheduled_calls import ScheduledCalls, scheduling
 from nur_server.jobs.work import Times, Work
+from nur_server.opening.toolbox import Toolbox
 from nur_server.ports import DialRequest, Line
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions

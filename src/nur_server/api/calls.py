@@ -14,11 +14,11 @@ from nur_server.api.call_objects import Playable
 from nur_server.api.public_url import public_base
 from nur_server.api.services import Services
 from nur_server.api.setup import Identity
-from nur_server.api.toolbox import Toolbox, agent_endpoints
-from nur_server.api.tools import check_url
 from nur_server.audio.encode import RecordingFormat
 from nur_server.calls.numbers import read_number
 from nur_server.conversation.config import ConversationConfig
+from nur_server.opening.toolbox import Toolbox, agent_endpoints
+from nur_server.opening.tools import check_url
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.setup import SessionSetup
 from nur_server.store.agents import Agents

@@ -7,10 +7,10 @@ from starlette.requests import HTTPConnection
 from nur_server.api.ratelimits import RateLimits
 from nur_server.api.recordings import Links
 from nur_server.api.tokens import Tokens
-from nur_server.api.toolbox import Toolbox
 from nur_server.calls.service import CallService
 from nur_server.calls.verification import Verification
 from nur_server.clock import Clock
+from nur_server.opening.toolbox import Toolbox
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions
 from nur_server.session.metrics import Metrics

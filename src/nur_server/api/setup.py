@@ -12,15 +12,6 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Struct
 
-from nur_server.api.toolbox import endpoints
-from nur_server.api.tools import (
-    check_addresses,
-    hide_secrets,
-    keep_secrets,
-    normalise_tools,
-    read_tools,
-)
-from nur_server.api.variables import missing_warnings, render
 from nur_server.api.wire.realtime.schemas import (
     AudioFormatPart,
     FirstGenerationTurnDetection,
@@ -39,6 +30,15 @@ from nur_server.conversation.config import (
     ToolSpec,
 )
 from nur_server.errors import InvalidRequest
+from nur_server.opening.toolbox import endpoints
+from nur_server.opening.tools import (
+    check_addresses,
+    hide_secrets,
+    keep_secrets,
+    normalise_tools,
+    read_tools,
+)
+from nur_server.opening.variables import missing_warnings, render
 from nur_server.ports import ListenOptions, SpeechToText
 from nur_server.providers import voices
 from nur_server.providers.catalogue import Catalogue, Choice

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from nur_server.api.setup import Identity, from_agent, prepare
-from nur_server.api.tools import HIDDEN
+from nur_server.opening.tools import HIDDEN
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.records import AgentRecord
 from tests.api.conftest import AGENT, LOOKUP, Server, Start
