@@ -1,87 +1,14 @@
 """Agents: stored personas with a voice and tools."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from collections.abc import Mapping
+from typing import Any, Literal, Unpack
 
+from nur.agent_fields import AgentChanges, AgentOptions
 from nur.call import Call, path
 from nur.calls import AgentCalls, AsyncAgentCalls
 from nur.objects import Agent, Deleted, Session, SessionStatus
 from nur.pages import Listing
 from nur.resource import AsyncResource, SyncResource, endpoint, listing
-
-
-class AgentOptions(TypedDict, total=False):
-    """What an agent may be given besides its name, voice and prompt.
-
-    A field left out keeps the server's default. Fields not listed here are sent as they are.
-    """
-
-    language: str
-    """ISO 639-1, e.g. `en`."""
-    tools: Sequence[Mapping[str, Any]]
-    """A map of arguments (`{"order_id": {"type": "string", "required": True}}`), a JSON Schema,
-    or a nested `function`: each tool in any of the three shapes."""
-    max_turns: int
-    """User turns per session."""
-    first_message: str | None
-    """Spoken when a session opens. None: the caller speaks first."""
-    greeting: str | None
-    """The same as `first_message`."""
-    llm_model: str | None
-    stt_model: str | None
-    tts_model: str | None
-    interruption_threshold: float
-    """0: any speech stops the agent. 1: none does."""
-    context_window: int
-    """Prior turns the language model is given."""
-    tool_url: str | None
-    """Runs the agent's tools by HTTP. None: the connected client runs them."""
-    tool_secret: str | None
-    """`whsec_…`: signs the calls to `tool_url` after Standard Webhooks."""
-    phone_numbers: Sequence[str]
-    """E.164."""
-    metadata: Mapping[str, Any]
-    """At most 20 pairs."""
-    status: Literal["active", "paused"]
-    """A paused agent refuses new sessions."""
-    input: Mapping[str, Any]
-    """`format`, `turn_detection`, `keyterms`, … of its sessions."""
-    output: Mapping[str, Any]
-    """`format`, `volume`, … of its sessions."""
-    turn_detection: Mapping[str, Any]
-    silence: Mapping[str, Any]
-    voicemail: Mapping[str, Any]
-    """What to do when a machine answers an outbound call: `on_machine` and `message`."""
-    """What happens when nobody speaks."""
-    max_duration_seconds: float | None
-    goodbye: str | None
-    """Spoken when `max_duration_seconds` is reached."""
-    apology: str | None
-    """Spoken when the language model fails."""
-    tool_filler: str | None
-    """Spoken while a tool takes long. Empty: silence."""
-    tool_filler_seconds: float | None
-    temperature: float | None
-    max_tokens: int | None
-    speed: float | None
-    """1 is the voice's own."""
-    recording: bool | None
-    """Record sessions that do not say otherwise."""
-    recording_consent: str | None
-    """Spoken before the opening line of a session that is recorded."""
-    recording_retention_days: int | None
-    """None: recordings are kept for good."""
-    analysis: Mapping[str, Any] | None
-    """What the agent's model is to note once a conversation is over: `summary`, and `fields` by
-    name, e.g. `{"fields": {"order_number": {"type": "string"}}}`."""
-
-
-class AgentChanges(AgentOptions, total=False):
-    """What of an agent can be changed: everything."""
-
-    name: str
-    voice_id: str
-    system_prompt: str
 
 
 def create_agent(

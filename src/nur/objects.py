@@ -5,66 +5,19 @@ Moments are ISO 8601 strings in UTC as the server wrote them, unless a field say
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from nur.agent_fields import AgentFields
+from nur.object import NurObject
 
 
-class NurObject(BaseModel):
-    """A read-only object of the API. `model_dump()` gives it back as a dictionary."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
-
-
-class Agent(NurObject):
+class Agent(AgentFields):
     """A stored agent: persona, voice and tools."""
 
     id: str
     """`agt_…`."""
-    name: str
-    voice_id: str
-    system_prompt: str
-    language: str | None = None
-    """ISO 639-1."""
-    tools: list[dict[str, Any]] = Field(default_factory=list)
-    """In the shape they were given in."""
-    max_turns: int | None = None
-    first_message: str | None = None
-    """None: the caller speaks first."""
-    greeting: str | None = None
-    """The same as `first_message`."""
-    stt_model: str | None = None
-    llm_model: str | None = None
-    tts_model: str | None = None
-    interruption_threshold: float | None = None
-    context_window: int | None = None
-    tool_url: str | None = None
-    tool_secret: str | None = Field(default=None, repr=False)
-    """`[hidden]` where there is one."""
-    phone_numbers: list[str] = Field(default_factory=list)
-    """E.164."""
-    metadata: dict[str, Any] = Field(default_factory=dict)
     status: str = "active"
     """`active`, `paused` or `deleted`."""
-    input: dict[str, Any] | None = None
-    output: dict[str, Any] | None = None
-    turn_detection: dict[str, Any] | None = None
-    silence: dict[str, Any] | None = None
-    voicemail: dict[str, Any] | None = None
-    max_duration_seconds: float | None = None
-    goodbye: str | None = None
-    apology: str | None = None
-    tool_filler: str | None = None
-    tool_filler_seconds: float | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    speed: float | None = None
-    recording: bool | None = None
-    """Whether sessions are recorded that do not say otherwise."""
-    recording_consent: str | None = None
-    """Spoken before the opening line of a session that is recorded."""
-    recording_retention_days: int | None = None
-    """None: recordings are kept for good."""
-    analysis: dict[str, Any] | None = None
-    """What its model notes once a conversation is over."""
     created: int | None = None
     """Seconds since the epoch."""
     created_at: str | None = None

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, Field
 
 from nur.call import AsyncPerformer, Call, SyncPerformer
-from nur.objects import NurObject
+from nur.object import NurObject
 
 Item = TypeVar("Item", bound=NurObject)
 

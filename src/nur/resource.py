@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 from nur.call import AsyncPerformer, Call, SyncPerformer
-from nur.objects import NurObject
+from nur.object import NurObject
 from nur.pages import AsyncPager, Listing, Pager
 
 T = TypeVar("T")

@@ -36,6 +36,8 @@ class UpdateSession:
 
     options: SessionOptions
     """Merged into those in force."""
+    warnings: tuple[str, ...] = ()
+    """About what the client asked for and its dialect has no option for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,16 @@ class RecordingOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookOptions:
+    """A receiver that a client brings along for the events of its own session."""
+
+    url: str
+    events: tuple[str, ...] = ()
+    """Empty: all of them."""
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
     """Everything that may be asked of a session."""
 
@@ -145,6 +155,7 @@ class SessionOptions:
     answering: AnsweringOptions | Unset | None = UNSET
     """Set: find out who has answered an outbound call before speaking."""
     recording: RecordingOptions = field(default_factory=RecordingOptions)
+    webhook: WebhookOptions | Unset | None = UNSET
     interruption_threshold: float | Unset | None = UNSET
     context_window: int | Unset | None = UNSET
     max_turns: int | Unset | None = UNSET
@@ -176,5 +187,5 @@ def given(value: Value | Unset | None, default: Value) -> Value:
 
 
 def _is_group(value: object) -> bool:
-    """An audio format is a dataclass, too, and is replaced whole."""
-    return is_dataclass(value) and not isinstance(value, AudioFormat)
+    """Audio formats and webhooks are dataclasses, too, and are replaced whole."""
+    return is_dataclass(value) and not isinstance(value, AudioFormat | WebhookOptions)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from nur_server.api import setup
-from nur_server.api.setup import Configuration, Identity
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect
 from nur_server.api.wire.realtime.connection import Connection, Held, Manners
 from nur_server.audio.formats import AudioFormat
 from nur_server.clock import SystemClock
 from nur_server.conversation.events import EndedReason
+from nur_server.opening.plan import SessionPlan, plan_for_agent
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.session.runner import Session
 from nur_server.store.records import SessionFields
 from nur_server.transports.websocket import WebSocketTransport
@@ -90,17 +90,17 @@ class Line:
 
 
 @asynccontextmanager
-async def started(server: Server) -> AsyncIterator[tuple[Session, Configuration]]:
+async def started(server: Server) -> AsyncIterator[tuple[Session, SessionPlan]]:
     services = server.services
     agent = await services.agents(await account_of(server)).get(await server.make_agent())
     record = await services.sessions(agent.account_id).create(
         SessionFields(agent_id=agent.id, expires_at=services.clock.now() + timedelta(hours=1))
     )
-    configuration = setup.from_agent(agent, record)
+    plan = plan_for_agent(agent, record)
     identity = Identity(agent.account_id, record.id)
-    session = services.live.start(setup.prepare(configuration, identity, services.catalogue).setup)
+    session = services.live.start(prepare(plan, identity, services.catalogue).setup)
     await asyncio.sleep(0)
-    yield session, configuration
+    yield session, plan
 
 
 async def account_of(server: Server) -> str:
@@ -122,8 +122,8 @@ async def test_a_client_that_is_connected_and_silent_for_too_long_is_sent_away(
     server: Server,
 ) -> None:
     line = Line()
-    async with started(server) as (session, configuration):
-        held = Held(configuration, server.services.clock.now().timestamp() + 3_600)
+    async with started(server) as (session, plan):
+        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
         serving = connection(server, session, held, line, idle_seconds=0.05)
         async with asyncio.timeout(10):
             await serving.serve(line.said.get)
@@ -133,8 +133,8 @@ async def test_a_client_that_is_connected_and_silent_for_too_long_is_sent_away(
 
 async def test_any_message_counts_as_being_there(server: Server) -> None:
     line = Line()
-    async with started(server) as (session, configuration):
-        held = Held(configuration, server.services.clock.now().timestamp() + 3_600)
+    async with started(server) as (session, plan):
+        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
         serving = connection(server, session, held, line, idle_seconds=0.4)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(serving.serve(line.said.get))
@@ -151,9 +151,9 @@ async def test_any_message_counts_as_being_there(server: Server) -> None:
 
 async def test_a_session_that_ended_before_its_client_arrived_is_closed(server: Server) -> None:
     line = Line()
-    async with started(server) as (session, configuration):
+    async with started(server) as (session, plan):
         session.end(EndedReason.CLIENT_ENDED)
-        held = Held(configuration, server.services.clock.now().timestamp() + 3_600)
+        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
         async with asyncio.timeout(10):
             await connection(server, session, held, line).serve(line.said.get)
     assert line.sent == [{"type": "websocket.close", "code": 1000, "reason": "session_ended"}]
@@ -167,8 +167,8 @@ async def test_a_fault_in_a_connection_closes_it_and_the_session_waits(
     async def broken() -> Any:
         raise RuntimeError("the line is broken")
 
-    async with started(server) as (session, configuration):
-        held = Held(configuration, server.services.clock.now().timestamp() + 3_600)
+    async with started(server) as (session, plan):
+        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
         async with asyncio.timeout(10):
             await connection(server, session, held, line).serve(broken)
         assert not session.is_over

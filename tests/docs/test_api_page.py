@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from nur_server import errors
-from nur_server.api import agent_bodies, bodies, tools
+from nur_server.agents import declaration, tools
+from nur_server.api import bodies
 from nur_server.api.errors import ErrorBody
 from nur_server.api.objects import (
     AgentObject,
@@ -35,15 +36,15 @@ from tests.docs.page import ROOT, Page, bounds, missing_links, says
 PAGE = Page.read("api.md")
 AGENT = PAGE.below("The agent").rows()
 BODIES: dict[str, type[BaseModel]] = {
-    "": agent_bodies.AgentChanges,
-    "silence.": agent_bodies.SilenceBody,
-    "turn_detection.": agent_bodies.TurnDetectionBody,
-    "input.": agent_bodies.InputBody,
-    "output.": agent_bodies.OutputBody,
-    "format.": agent_bodies.FormatBody,
-    "voicemail.": agent_bodies.VoicemailBody,
-    "analysis.": agent_bodies.AnalysisBody,
-    "analysis.fields.": agent_bodies.AnalysisFieldBody,
+    "": declaration.AgentChanges,
+    "silence.": declaration.SilenceBody,
+    "turn_detection.": declaration.TurnDetectionBody,
+    "input.": declaration.InputBody,
+    "output.": declaration.OutputBody,
+    "format.": declaration.FormatBody,
+    "voicemail.": declaration.VoicemailBody,
+    "analysis.": declaration.AnalysisBody,
+    "analysis.fields.": declaration.AnalysisFieldBody,
 }
 """Parts of an agent, by what the page calls their fields."""
 FIELDS = {
@@ -89,7 +90,7 @@ def test_a_default_is_as_the_page_says(field: str, value: object) -> None:
 
 
 def test_what_the_answer_adds_is_named() -> None:
-    added = set(AgentObject.model_fields) - set(agent_bodies.AgentChanges.model_fields)
+    added = set(AgentObject.model_fields) - set(declaration.AgentChanges.model_fields)
     assert added <= PAGE.below("The agent").names()
 
 

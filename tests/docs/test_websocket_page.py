@@ -13,12 +13,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from nur_server.api import errors, setup
+from nur_server.api import errors
 from nur_server.api.routes import realtime
 from nur_server.api.wire.realtime import connection, schemas
 from nur_server.api.wire.realtime.codec import _FAREWELLS, KINDS, AudioFrames, decode
 from nur_server.api.wire.realtime.meter import Allowance
+from nur_server.api.wire.realtime.options import _PARAMS, echo
 from nur_server.conversation.notices import ReplyStatus
+from nur_server.opening.plan import _IMMUTABLE, SessionPlan
 from nur_server.providers.scripted import Call
 from nur_server.session.runner import KEPT_NOTICES
 from nur_server.settings import Settings
@@ -73,7 +75,7 @@ def test_every_event_has_its_example() -> None:
 
 
 def test_the_settings_in_force_are_named() -> None:
-    shown = setup.echo(setup.from_update(schemas.SessionPart()), "ses_1")
+    shown = echo(SessionPlan(), "ses_1")
     names = {*shown, *shown["input"], *shown["output"]}
     (text,) = [line for line in SERVER.text.splitlines() if line.startswith("`config` has")]
     assert names == set(named(text)) - {"config", "[hidden]"}
@@ -123,7 +125,7 @@ def test_a_field_s_row_gives_its_bounds(field: str) -> None:
 
 def test_what_cannot_change_later_says_so() -> None:
     fixed = {name for name, row in UPDATE.items() if row[3].startswith("no")}
-    known = set(setup._IMMUTABLE)
+    known = {_PARAMS.get(option, option) for option in _IMMUTABLE}
     assert {name.split(".")[0] if "webhook" in name else name for name in fixed} == {
         *known, "agent_id"
     }  # fmt: skip

@@ -7,12 +7,26 @@ from typing import Any
 import msgspec
 import pytest
 
-from nur_server.api import setup
-from nur_server.api.setup import Configuration, Identity
+from nur_server.api.wire.realtime.options import (
+    agent_id_of,
+    echo,
+    in_words_of_the_wire,
+    options_of,
+    warnings_of,
+)
 from nur_server.api.wire.realtime.schemas import SessionPart
 from nur_server.audio.formats import AudioFormat, Encoding
 from nur_server.conversation.config import ToolRunner
 from nur_server.errors import InvalidRequest
+from nur_server.opening.plan import (
+    SessionPlan,
+    connection_formats,
+    plan_for_agent,
+    plan_for_client,
+    tool_endpoints,
+    updated,
+)
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import ScriptedTurnModel
 from nur_server.session.setup import SessionSetup
@@ -67,24 +81,34 @@ def session(**fields: Any) -> SessionRecord:
     return SessionRecord(**{**whole, **fields})
 
 
-def made(configuration: Configuration, catalogue: Catalogue = CATALOGUE) -> SessionSetup:
-    return setup.prepare(configuration, Identity("acc_1", "ses_1"), catalogue).setup
+def from_update(asked: SessionPart) -> SessionPlan:
+    return plan_for_client(options_of(asked), warnings_of(asked))
 
 
-def refused(configuration: Configuration | None, **session: Any) -> InvalidRequest:
+def update(plan: SessionPlan, asked: SessionPart) -> SessionPlan:
+    return updated(plan, options_of(asked), warnings_of(asked))
+
+
+def made(configuration: SessionPlan, catalogue: Catalogue = CATALOGUE) -> SessionSetup:
+    return prepare(configuration, Identity("acc_1", "ses_1"), catalogue).setup
+
+
+def refused(configuration: SessionPlan | None, **session: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as error:
         if configuration is None:
-            made(setup.from_update(part(**session)))
+            made(from_update(part(**session)))
         else:
-            setup.update(configuration, part(**session))
-    return error.value
+            update(configuration, part(**session))
+    told = in_words_of_the_wire(error.value)
+    assert isinstance(told, InvalidRequest)
+    return told
 
 
 # From session.update
 
 
 def test_nothing_asked_for_gives_the_defaults() -> None:
-    running = made(setup.from_update(part()))
+    running = made(from_update(part()))
     talk = running.conversation
     assert (talk.system_prompt, talk.greeting, talk.tools) == ("", None, ())
     assert (talk.speaks, talk.max_turns, talk.has_turn_model) == (True, None, False)
@@ -94,7 +118,7 @@ def test_nothing_asked_for_gives_the_defaults() -> None:
 
 def test_every_documented_field_reaches_the_session() -> None:
     running = made(
-        setup.from_update(
+        from_update(
             part(
                 system_prompt="You are a concise support agent.",
                 greeting="Hi! How can I help you today?",
@@ -145,12 +169,12 @@ def test_every_documented_field_reaches_the_session() -> None:
 
 
 def test_text_only_output_does_not_speak() -> None:
-    assert not made(setup.from_update(part(output={"type": "text"}))).conversation.speaks
+    assert not made(from_update(part(output={"type": "text"}))).conversation.speaks
 
 
 def test_the_session_knows_whether_there_is_a_turn_model() -> None:
     with_model = Catalogue.scripted(turn_model=ScriptedTurnModel())
-    assert made(setup.from_update(part()), with_model).conversation.has_turn_model
+    assert made(from_update(part()), with_model).conversation.has_turn_model
 
 
 def test_first_generation_turn_detection_is_understood() -> None:
@@ -161,7 +185,7 @@ def test_first_generation_turn_detection_is_understood() -> None:
         "max_turn_silence_ms": 1_200,
         "min_interrupt_duration_ms": 300,
     }
-    detection = made(setup.from_update(part(turn_detection=old))).conversation.turn_detection
+    detection = made(from_update(part(turn_detection=old))).conversation.turn_detection
     assert (detection.vad_threshold, detection.min_silence_ms) == (0.6, 400)
     assert (detection.max_silence_ms, detection.interruption_delay_ms) == (1_200, 300)
 
@@ -171,7 +195,7 @@ def test_where_both_generations_of_turn_detection_come_the_present_one_wins() ->
         turn_detection={"vad_threshold": 0.9, "min_end_of_turn_silence_ms": 400},
         input={"turn_detection": {"vad_threshold": 0.3}},
     )
-    detection = made(setup.from_update(both)).conversation.turn_detection
+    detection = made(from_update(both)).conversation.turn_detection
     assert (detection.vad_threshold, detection.min_silence_ms) == (0.3, 400)
 
 
@@ -209,20 +233,20 @@ def test_fields_without_effect_are_accepted_and_named() -> None:
     }
     asked = part(input=without_effect, pre_connect_requests=[{}], tool_choice="required")
     names = {*(f"input.{name}" for name in without_effect), "pre_connect_requests", "tool_choice"}
-    told = setup.from_update(asked).warnings
+    told = from_update(asked).warnings
     assert {warning.split()[0].rstrip(":") for warning in told} == names
-    stored = setup.from_agent(agent(settings={"input": without_effect}))
+    stored = plan_for_agent(agent(settings={"input": without_effect}))
     assert set(stored.warnings) == {text for text in told if text.startswith("input.")}
 
 
 def test_what_is_as_it_would_be_anyway_is_not_named() -> None:
     asked = part(input={"language_codes": ["en"]}, pre_connect_requests=[], tool_choice="auto")
-    assert setup.from_update(asked).warnings == ()
+    assert from_update(asked).warnings == ()
 
 
 def test_hints_for_a_recogniser_that_takes_none_are_named() -> None:
-    configuration = setup.from_update(part(input={"keyterms": ["Nur"]}))
-    prepared = setup.prepare(configuration, Identity("acc_1", "ses_1"), CATALOGUE)
+    configuration = from_update(part(input={"keyterms": ["Nur"]}))
+    prepared = prepare(configuration, Identity("acc_1", "ses_1"), CATALOGUE)
     (warning,) = prepared.warnings
     assert warning.startswith("input.keyterms")
 
@@ -231,16 +255,16 @@ def test_hints_for_a_recogniser_that_takes_none_are_named() -> None:
 
 
 def test_an_agent_id_goes_with_nothing_else() -> None:
-    assert setup.agent_id_of(part(agent_id="agt_1")) == "agt_1"
-    assert setup.agent_id_of(part(system_prompt="x")) is None
+    assert agent_id_of(part(agent_id="agt_1")) == "agt_1"
+    assert agent_id_of(part(system_prompt="x")) is None
     with pytest.raises(InvalidRequest, match="mutually exclusive") as error:
-        setup.agent_id_of(part(agent_id="agt_1", greeting="Hi"))
+        agent_id_of(part(agent_id="agt_1", greeting="Hi"))
     assert error.value.param == "agent_id"
 
 
 def test_an_agent_s_fields_reach_the_session() -> None:
     running = made(
-        setup.from_agent(
+        plan_for_agent(
             agent(
                 first_message="Good morning.",
                 language="en",
@@ -274,22 +298,22 @@ def test_an_agent_s_fields_reach_the_session() -> None:
 
 
 def test_tools_given_later_are_told_of_the_session_too() -> None:
-    begun = setup.from_agent(
+    begun = plan_for_agent(
         agent(tool_url="https://example.com/tools"),
         session(context={"name": "Ada"}, metadata={"ticket": "42"}),
     )
-    changed = setup.update(begun, part(tools=[LOOKUP]))
-    (endpoint,) = setup.tool_endpoints(changed, allow_private=False).values()
+    changed = update(begun, part(tools=[LOOKUP]))
+    (endpoint,) = tool_endpoints(changed, allow_private=False).values()
     assert (endpoint.context, endpoint.metadata) == ({"name": "Ada"}, {"ticket": "42"})
 
 
 def test_the_session_s_own_opening_line_wins() -> None:
-    opening = setup.from_agent(agent(first_message="Hi."), session(initial_message="Welcome back."))
+    opening = plan_for_agent(agent(first_message="Hi."), session(initial_message="Welcome back."))
     assert made(opening).conversation.greeting == "Welcome back."
 
 
 def test_variables_are_filled_in_from_context_before_metadata() -> None:
-    configuration = setup.from_agent(
+    configuration = plan_for_agent(
         agent(system_prompt="You help {{name}} of {{firm}}.", first_message="Hi {{nick|you}}."),
         session(context={"name": "Ada"}, metadata={"name": "Bob"}),
     )
@@ -303,21 +327,21 @@ def test_variables_are_filled_in_from_context_before_metadata() -> None:
 def test_what_the_connection_asks_for_goes_before_the_agent_s_format() -> None:
     telephone = AudioFormat(Encoding.MULAW, 8_000)
     configured = agent(settings={"output": {"format": {"encoding": "audio/pcm"}}})
-    configuration = setup.from_agent(configured, session(), telephone)
+    configuration = plan_for_agent(configured, session(), connection_formats(telephone))
     assert configuration.input_format == configuration.output_format == telephone
     assert made(configuration).output_rate == 8_000
 
 
 def test_a_model_that_is_not_configured_is_named() -> None:
-    configuration = setup.from_agent(agent(llm_model="qwen3.5-4b"))
-    prepared = setup.prepare(configuration, Identity("acc_1", "ses_1"), CATALOGUE)
+    configuration = plan_for_agent(agent(llm_model="qwen3.5-4b"))
+    prepared = prepare(configuration, Identity("acc_1", "ses_1"), CATALOGUE)
     assert any("qwen3.5-4b" in warning for warning in prepared.warnings)
 
 
 # Later updates
 
 
-BEGUN = setup.from_update(
+BEGUN = from_update(
     part(
         system_prompt="Be brief.",
         greeting="Hi.",
@@ -329,7 +353,7 @@ BEGUN = setup.from_update(
 
 
 def test_an_update_changes_what_it_names_and_nothing_else() -> None:
-    changed = setup.update(
+    changed = update(
         BEGUN, part(system_prompt="Be kind.", input={"turn_detection": {"min_silence": 200}})
     )
     talk = made(changed).conversation
@@ -341,13 +365,13 @@ def test_an_update_changes_what_it_names_and_nothing_else() -> None:
 
 def test_tools_are_replaced_as_a_whole() -> None:
     other = {**LOOKUP, "name": "refund"}
-    changed = setup.update(BEGUN, part(tools=[other]))
+    changed = update(BEGUN, part(tools=[other]))
     assert [tool.name for tool in made(changed).conversation.tools] == ["refund"]
-    assert made(setup.update(changed, part(tools=[]))).conversation.tools == ()
+    assert made(update(changed, part(tools=[]))).conversation.tools == ()
 
 
 def test_null_goes_back_to_the_default() -> None:
-    changed = setup.update(BEGUN, part(input={"turn_detection": {"vad_threshold": None}}))
+    changed = update(BEGUN, part(input={"turn_detection": {"vad_threshold": None}}))
     assert made(changed).conversation.turn_detection.vad_threshold == 0.5
 
 
@@ -365,7 +389,7 @@ def test_null_goes_back_to_the_default() -> None:
 def test_what_cannot_change_is_refused_by_name(session: dict[str, Any], param: str) -> None:
     error = refused(BEGUN, **session)
     assert (error.code, error.param) == ("immutable_field", param)
-    assert error.message == f"'{param}' cannot be changed after the first session.update"
+    assert error.message == f"'{param}' cannot be changed once the session has been set up"
 
 
 @pytest.mark.parametrize(
@@ -379,11 +403,11 @@ def test_what_cannot_change_is_refused_by_name(session: dict[str, Any], param: s
     ],
 )
 def test_repeating_a_value_is_no_change(session: dict[str, Any]) -> None:
-    assert made(setup.update(BEGUN, part(**session))) == made(BEGUN)
+    assert made(update(BEGUN, part(**session))) == made(BEGUN)
 
 
 def test_the_input_format_may_change() -> None:
-    changed = setup.update(BEGUN, part(input={"format": {"encoding": "audio/pcmu"}}))
+    changed = update(BEGUN, part(input={"format": {"encoding": "audio/pcmu"}}))
     assert changed.input_format == AudioFormat(Encoding.MULAW, 8_000)
 
 
@@ -392,7 +416,7 @@ def test_an_agent_is_named_first_or_never() -> None:
 
 
 def test_silences_are_judged_together_with_what_was_set_before() -> None:
-    changed = setup.update(BEGUN, part(input={"turn_detection": {"max_silence": 300}}))
+    changed = update(BEGUN, part(input={"turn_detection": {"max_silence": 300}}))
     error = refused(changed, input={"turn_detection": {"min_silence": 400}})
     assert error.param == "input.turn_detection.min_silence"
 
@@ -401,7 +425,7 @@ def test_silences_are_judged_together_with_what_was_set_before() -> None:
 
 
 def test_the_echo_has_the_documented_skeleton() -> None:
-    assert setup.echo(setup.from_update(part()), "ses_1") == {
+    assert echo(from_update(part()), "ses_1") == {
         "id": "ses_1",
         "agent_id": None,
         "system_prompt": "",
@@ -432,8 +456,8 @@ def test_the_echo_has_the_documented_skeleton() -> None:
 
 def test_the_echo_shows_tools_flat_and_without_secrets() -> None:
     nested = {"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}
-    configuration = setup.from_agent(agent(tools=(AT_AN_ADDRESS, nested)))
-    first, second = setup.echo(configuration, "ses_1")["tools"]
+    configuration = plan_for_agent(agent(tools=(AT_AN_ADDRESS, nested)))
+    first, second = echo(configuration, "ses_1")["tools"]
     assert (first["name"], first["execution_mode"]) == ("lookup_order", "interactive")
     assert first["http"]["url"] == "https://example.com/orders"
     assert "secret" not in str(first)
@@ -444,38 +468,38 @@ def test_the_echo_shows_tools_flat_and_without_secrets() -> None:
 
 
 def test_a_client_s_own_tool_may_run_at_an_address() -> None:
-    configuration = setup.from_update(part(tools=[AT_AN_ADDRESS]))
+    configuration = from_update(part(tools=[AT_AN_ADDRESS]))
     assert made(configuration).conversation.tools[0].runner is ToolRunner.SERVER
-    found = setup.tool_endpoints(configuration, allow_private=False)
+    found = tool_endpoints(configuration, allow_private=False)
     assert found["lookup_order"].url == "https://example.com/orders"
     assert dict(found["lookup_order"].headers) == {"X-Token": "secret"}
 
 
 def test_an_address_this_server_may_not_call_is_refused() -> None:
     private = {**LOOKUP, "http": {"url": "http://127.0.0.1:1/orders"}}
-    configuration = setup.from_update(part(tools=[private]))
+    configuration = from_update(part(tools=[private]))
     with pytest.raises(InvalidRequest) as error:
-        setup.tool_endpoints(configuration, allow_private=False)
+        tool_endpoints(configuration, allow_private=False)
     assert error.value.param == "tools[0].http.url"
-    assert setup.tool_endpoints(configuration, allow_private=True)
+    assert tool_endpoints(configuration, allow_private=True)
 
 
 def test_tools_given_back_as_they_are_shown_keep_their_secrets() -> None:
-    begun = setup.from_update(part(tools=[AT_AN_ADDRESS]))
-    shown = setup.echo(begun, "ses_1")["tools"]
-    changed = setup.update(begun, part(tools=shown))
-    found = setup.tool_endpoints(changed, allow_private=False)
+    begun = from_update(part(tools=[AT_AN_ADDRESS]))
+    shown = echo(begun, "ses_1")["tools"]
+    changed = update(begun, part(tools=shown))
+    found = tool_endpoints(changed, allow_private=False)
     assert dict(found["lookup_order"].headers) == {"X-Token": "secret"}
 
 
 def test_a_secret_nobody_gave_is_refused() -> None:
-    begun = setup.from_update(part(tools=[AT_AN_ADDRESS]))
-    shown = setup.echo(begun, "ses_1")["tools"]
+    begun = from_update(part(tools=[AT_AN_ADDRESS]))
+    shown = echo(begun, "ses_1")["tools"]
     elsewhere = [{**shown[0], "http": {**shown[0]["http"], "url": "https://example.org/"}}]
     assert refused(begun, tools=elsewhere).param == "tools[0].http.headers"
 
 
 def test_configurations_are_values() -> None:
     assert replace(BEGUN) == BEGUN
-    setup.update(BEGUN, part(system_prompt="Other."))
-    assert BEGUN.asked.system_prompt == "Be brief."
+    update(BEGUN, part(system_prompt="Other."))
+    assert BEGUN.options.system_prompt == "Be brief."

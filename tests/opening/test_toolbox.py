@@ -1,5 +1,5 @@
+from nur_server.agents.tools import read_tools
 from nur_server.opening.toolbox import agent_endpoints, endpoints
-from nur_server.opening.tools import read_tools
 from nur_server.providers.http_tools import ToolPayload
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from tests.api.conftest import LOOKUP, Server

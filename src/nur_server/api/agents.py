@@ -5,20 +5,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nur_server.api import setup
-from nur_server.api.agent_bodies import (
-    AgentBody,
-    AgentChanges,
-    changed_fields,
-    merged,
-    with_secrets,
-)
+from nur_server.agents import tools
+from nur_server.agents.declaration import AgentBody, AgentChanges
+from nur_server.agents.stored import changed_fields, merged, stored_fields, with_secrets
+from nur_server.agents.variables import missing_warnings, render
 from nur_server.api.bodies import SessionBody
 from nur_server.api.errors import as_nur_error
 from nur_server.api.services import Services
 from nur_server.errors import InvalidRequest
-from nur_server.opening import tools
-from nur_server.opening.variables import missing_warnings, render
+from nur_server.opening.prepare import agent_warnings
 from nur_server.store.records import AgentFields, AgentRecord
 
 
@@ -28,13 +23,13 @@ def checked(services: Services, body: AgentBody) -> AgentFields:
     Raises `InvalidRequest` for a voice or model the server does not know, and for an address it
     may not call.
     """
-    fields = body.fields()
+    fields = stored_fields(body)
     allow_private = services.settings.allow_private_urls
     if fields.tool_url is not None:
         tools.check_url(fields.tool_url, "tool_url", allow_private=allow_private)
     tools.check_addresses(tools.read_tools(fields.tools), allow_private=allow_private)
     services.catalogue.voice(fields.voice_id)
-    setup.agent_warnings(fields, services.catalogue)
+    agent_warnings(fields, services.catalogue)
     return fields
 
 
@@ -61,7 +56,7 @@ def warnings_of(services: Services, agent: AgentFields) -> tuple[str, ...]:
     """What the server does differently from what a stored agent asks for. Never raises."""
     try:
         services.catalogue.voice(agent.voice_id)
-        return setup.agent_warnings(agent, services.catalogue)
+        return agent_warnings(agent, services.catalogue)
     except InvalidRequest as error:
         return (error.message,)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from nur_server.api.bodies import Body, Metadata, Moment, ShortText, Spoken
+from nur_server.agents.kinds import Body, Metadata, Moment, ShortText, Spoken
 
 LONGEST_SECONDS = 14_400
 MAX_CONTEXT_KEYS = 200

@@ -6,19 +6,20 @@ from typing import Any
 
 from starlette.requests import Request
 
-from nur_server.api import agents, setup
-from nur_server.api.agent_bodies import shown_fields
+from nur_server.agents.stored import shown_fields
+from nur_server.agents.tools import check_url
+from nur_server.api import agents
 from nur_server.api.bodies import SessionBody
 from nur_server.api.call_bodies import CallOptions, Numbers
 from nur_server.api.call_objects import Playable
 from nur_server.api.public_url import public_base
 from nur_server.api.services import Services
-from nur_server.api.setup import Identity
 from nur_server.audio.encode import RecordingFormat
 from nur_server.calls.numbers import read_number
 from nur_server.conversation.config import ConversationConfig
+from nur_server.opening.plan import plan_for_agent
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.opening.toolbox import Toolbox, agent_endpoints
-from nur_server.opening.tools import check_url
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.setup import SessionSetup
 from nur_server.store.agents import Agents
@@ -43,10 +44,10 @@ class AgentSetups:
     async def prepare(self, call: CallRecord, agent: AgentRecord) -> SessionSetup:
         """Raises `InvalidRequest` where the agent asks for what this server does not have."""
         session = await Sessions(self._database, call.account_id).get(call.session_id)
-        configuration = setup.from_agent(agent, session)
+        plan = plan_for_agent(agent, session)
         is_outbound = call.direction is Direction.OUTBOUND
         identity = Identity(call.account_id, call.session_id, is_outbound=is_outbound)
-        prepared = setup.prepare(configuration, identity, self._catalogue).setup
+        prepared = prepare(plan, identity, self._catalogue).setup
         # The agent may be deleted while its calls go on, and its tools with it.
         self._toolbox.open(call.session_id, agent_endpoints(agent, session))
         return replace(prepared, conversation=_on_the_phone(prepared.conversation, call))

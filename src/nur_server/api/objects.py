@@ -3,70 +3,50 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from nur_server.api.agent_bodies import (
-    AnalysisBody,
-    InputBody,
-    OutputBody,
-    SilenceBody,
-    TurnDetectionBody,
-    VoicemailBody,
-    shown_fields,
-)
+from nur_server.agents.declaration import AgentChanges, without_checks
+from nur_server.agents.stored import COLUMNS, shown_fields
 from nur_server.api.paging import Listing
 from nur_server.clock import iso
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.store.analyses import AnalysisRecord
-from nur_server.store.records import AgentRecord, KeyRecord, SessionRecord
+from nur_server.store.records import AgentFields, AgentRecord, KeyRecord, SessionRecord
 
 
 class Shown(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
 
-class AgentObject(Shown):
+_COLUMN_KINDS = get_type_hints(AgentFields)
+_NEVER_NULL: Mapping[str, Any] = {
+    **{name: _COLUMN_KINDS[name] for name in COLUMNS},
+    "tools": list[dict[str, Any]],
+    "phone_numbers": list[str],
+    "metadata": dict[str, Any],
+    "status": Literal["active", "paused", "deleted"],
+}
+"""Kinds of the fields that are stored with a default, or shown otherwise than they are written."""
+
+
+def _as_shown(name: str) -> tuple[Any, Any]:
+    """A declared field as it is read, without the checks of what is written."""
+    declared = AgentChanges.model_fields[name]
+    kind = _NEVER_NULL[name] if name in _NEVER_NULL else without_checks(declared.annotation)
+    return kind, Field(description=declared.description)
+
+
+_DECLARED: dict[str, Any] = {name: _as_shown(name) for name in AgentChanges.model_fields}
+_DeclaredFields = create_model("_DeclaredFields", __base__=Shown, **_DECLARED)
+
+
+class AgentObject(_DeclaredFields):
     """A stored agent. Null is the server's default."""
 
     id: str
     object: Literal["agent"] = "agent"
-    name: str
-    voice_id: str
-    system_prompt: str
-    language: str
-    tools: list[dict[str, Any]] = Field(description="As they were given.")
-    max_turns: int | None
-    llm_model: str | None
-    stt_model: str | None
-    tts_model: str | None
-    first_message: str | None
-    greeting: str | None = Field(description="The same as `first_message`.")
-    interruption_threshold: float
-    context_window: int
-    tool_url: str | None
-    tool_secret: str | None = Field(description="`[hidden]` where there is one.")
-    phone_numbers: list[str]
-    metadata: dict[str, Any]
-    status: Literal["active", "paused", "deleted"]
-    turn_detection: TurnDetectionBody | None
-    silence: SilenceBody | None
-    voicemail: VoicemailBody | None
-    input: InputBody | None
-    output: OutputBody | None
-    max_duration_seconds: float | None
-    goodbye: str | None
-    apology: str | None
-    tool_filler: str | None
-    tool_filler_seconds: float | None
-    temperature: float | None
-    max_tokens: int | None
-    speed: float | None
-    recording: bool | None
-    recording_consent: str | None
-    recording_retention_days: int | None
-    analysis: AnalysisBody | None
     created: int = Field(description="Seconds since the epoch.")
     created_at: str
     updated_at: str

@@ -13,6 +13,10 @@ from nur_server.audio.resample import StreamResampler
 Samples = NDArray[np.int16]
 
 
+PCM_RATE = 24_000
+"""Samples per second of PCM where a client names no rate."""
+
+
 class Encoding(StrEnum):
     PCM16 = "audio/pcm"
     """16-bit signed, little-endian."""
@@ -28,7 +32,7 @@ class AudioFormat:
     """
 
     encoding: Encoding = Encoding.PCM16
-    sample_rate: int = 24_000
+    sample_rate: int = PCM_RATE
 
     def __post_init__(self) -> None:
         is_telephone = self.encoding is not Encoding.PCM16
@@ -38,6 +42,16 @@ class AudioFormat:
             raise ValueError(
                 f"expected a sample_rate of {known} for {self.encoding}, got {self.sample_rate}"
             )
+
+    @classmethod
+    def of(cls, encoding: str | None, sample_rate: int | None) -> "AudioFormat":
+        """The format of these values; None is the usual one: PCM at 24 kHz, or G.711's 8 kHz.
+
+        Raises `ValueError` for an encoding that is unknown, or a rate that it does not have.
+        """
+        kind = Encoding.PCM16 if encoding is None else Encoding(encoding)
+        usual = PCM_RATE if kind is Encoding.PCM16 else TELEPHONE_RATE
+        return cls(kind, sample_rate or usual)
 
     @property
     def sample_bytes(self) -> int:

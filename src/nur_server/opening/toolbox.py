@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nur_server.agents.tools import Tool, read_tools
 from nur_server.clock import Clock
 from nur_server.errors import NotFound
-from nur_server.opening.tools import Tool, read_tools
 from nur_server.providers.http_tools import HttpTools, ToolEndpoint, ToolPayload
 from nur_server.store.agents import Agents
 from nur_server.store.engine import Database

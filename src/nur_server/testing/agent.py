@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nur_server.api.agent_bodies import AgentBody
+from nur_server.agents.declaration import AgentBody
+from nur_server.agents.stored import stored_fields
 from nur_server.api.errors import as_nur_error
-from nur_server.api.setup import Identity, from_agent, prepare
 from nur_server.ids import AGENT, SESSION
+from nur_server.opening.plan import plan_for_agent
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.setup import SessionSetup
 from nur_server.store.records import AgentRecord, SessionRecord, SessionState, SessionStatus
@@ -46,14 +48,14 @@ def setup_of(agent: Mapping[str, Any], opening: Opening, catalogue: Catalogue) -
     except ValidationError as error:
         raise as_nur_error(error) from None
     record = AgentRecord(
-        **asdict(body.fields()),
+        **asdict(stored_fields(body)),
         id=AGENT_ID,
         account_id=ACCOUNT_ID,
         created_at=MADE_AT,
         updated_at=MADE_AT,
     )
-    configuration = from_agent(record, _session(opening))
-    return prepare(configuration, Identity(ACCOUNT_ID, SESSION_ID), catalogue).setup
+    plan = plan_for_agent(record, _session(opening))
+    return prepare(plan, Identity(ACCOUNT_ID, SESSION_ID), catalogue).setup
 
 
 def _session(opening: Opening) -> SessionRecord:

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from nur_server.api.setup import Identity, from_agent, prepare
-from nur_server.opening.tools import HIDDEN
+from nur_server.agents.tools import HIDDEN
+from nur_server.opening.plan import plan_for_agent
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.records import AgentRecord
 from tests.api.conftest import AGENT, LOOKUP, Server, Start
@@ -82,7 +83,7 @@ async def test_a_session_runs_on_every_field(server: Server) -> None:
     made = await server.call("POST", "/v1/agents", 201, json={**EVERYTHING, "status": "active"})
     agent = await _stored(server, made["id"])
     identity = Identity(agent.account_id, "ses_1")
-    prepared = prepare(from_agent(agent), identity, server.services.catalogue)
+    prepared = prepare(plan_for_agent(agent), identity, server.services.catalogue)
     config = prepared.setup.conversation
     assert config.greeting == EVERYTHING["first_message"]
     assert [tool.name for tool in config.tools] == ["lookup_order", "refund"]
@@ -364,7 +365,7 @@ async def test_delete_ends_live_sessions(server: Server) -> None:
     stored = await _stored(server, agent["id"])
     identity = Identity(stored.account_id, session["id"])
     live = server.services.live
-    live.start(prepare(from_agent(stored), identity, server.services.catalogue).setup)
+    live.start(prepare(plan_for_agent(stored), identity, server.services.catalogue).setup)
     await server.call("DELETE", f"/v1/agents/{agent['id']}")
     assert live.get(session["id"]) is None
     ended = await server.call("GET", f"/v1/sessions/{session['id']}")

@@ -2,9 +2,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from nur_server.api.setup import Identity, from_agent, prepare
 from nur_server.clock import ManualClock
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
+from nur_server.opening.plan import plan_for_agent
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.sink import StoreSink
 from tests.api.conftest import Server, Start
@@ -136,7 +137,7 @@ async def test_a_live_session_is_ended(server: Server) -> None:
     stored = await server.services.agents(DEFAULT_ACCOUNT).get(agent["id"])
     identity = Identity(DEFAULT_ACCOUNT, session["id"])
     live = server.services.live
-    live.start(prepare(from_agent(stored), identity, server.services.catalogue).setup)
+    live.start(prepare(plan_for_agent(stored), identity, server.services.catalogue).setup)
     ended = await server.call("POST", f"/v1/sessions/{session['id']}/end")
     assert (ended["status"], ended["ended_reason"]) == ("ended", "client_ended")
     assert live.get(session["id"]) is None

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from nur_server.agents.declaration import AgentBody, AgentChanges
 from nur_server.api import agents
-from nur_server.api.agent_bodies import AgentBody, AgentChanges
 from nur_server.api.auth import Principal, require
 from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute

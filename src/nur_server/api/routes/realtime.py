@@ -16,17 +16,23 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from nur_server.api import session_webhooks, setup
+from nur_server.api import session_webhooks
 from nur_server.api.auth import Principal, identify
 from nur_server.api.errors import as_nur_error, ws_error
 from nur_server.api.scopes import CONNECT
 from nur_server.api.services import services_of
-from nur_server.api.setup import Configuration, Identity
 from nur_server.api.tokens import MAX_SESSION_SECONDS
 from nur_server.api.webhook_bodies import WebhookBody
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
 from nur_server.api.wire.realtime.connection import Connection, Held, Manners
+from nur_server.api.wire.realtime.options import (
+    agent_id_of,
+    echo,
+    in_words_of_the_wire,
+    options_of,
+    warnings_of,
+)
 from nur_server.audio.formats import AudioFormat, Encoding
 from nur_server.audio.rates import TELEPHONE_RATE
 from nur_server.clock import iso
@@ -42,6 +48,14 @@ from nur_server.errors import (
     Unauthorized,
     Unavailable,
 )
+from nur_server.opening.plan import (
+    SessionPlan,
+    connection_formats,
+    plan_for_agent,
+    plan_for_client,
+    tool_endpoints,
+)
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.providers.http_tools import ToolEndpoint
 from nur_server.session.runner import Session
 from nur_server.store.records import (
@@ -183,7 +197,7 @@ class Door:
         """The message that says which session it is to be.
 
         Audio before it is dropped. Raises `Unavailable` (`agent_timeout`) after
-        `FIRST_MESSAGE_SECONDS`, `InvalidRequest` for a configuration that is refused,
+        `FIRST_MESSAGE_SECONDS`, `InvalidRequest` for a plan that is refused,
         `PayloadTooLarge`, and `WebSocketDisconnect`.
         """
         try:
@@ -229,9 +243,9 @@ class Door:
         if caller is None:
             raise Unauthorized("Authentication failed: the token has expired; make a new one")
         server = self._server
-        configuration = await self._configuration(part, caller.account_id)
-        prepared = setup.prepare(configuration, Identity(caller.account_id, ""), server.catalogue)
-        addresses = self._addresses(configuration)
+        plan = await self._configuration(part, caller.account_id)
+        prepared = prepare(plan, Identity(caller.account_id, ""), server.catalogue)
+        addresses = self._addresses(plan)
         webhook = self._webhook(part)
         self._require_room()
         seconds = MAX_SESSION_SECONDS
@@ -243,7 +257,7 @@ class Door:
                 agent_id=prepared.setup.agent_id,
                 expires_at=server.clock.now() + timedelta(seconds=seconds),
                 config={
-                    "session": setup.echo(configuration, ""),
+                    "session": echo(plan, ""),
                     "warnings": list(prepared.warnings),
                 },
             )
@@ -252,7 +266,7 @@ class Door:
             server.toolbox.open(record.id, addresses)
         if webhook is not None:
             await session_webhooks.tell(server, record, webhook)
-        return await self._start(record, configuration, is_announced=True)
+        return await self._start(record, plan, is_announced=True)
 
     async def resume(self, session_id: str, caller: Principal | None) -> Opened:
         """A live session whose client comes back.
@@ -286,16 +300,17 @@ class Door:
         if record is None or record.state is not SessionState.CREATED or record.agent_id is None:
             raise _not_live(record, session_id)
         agent = await self._agent(record.agent_id, record.account_id)
-        return await self._start(record, setup.from_agent(agent, record, audio))
+        asked = connection_formats(audio) if audio else None
+        return await self._start(record, plan_for_agent(agent, record, asked))
 
-    async def _configuration(self, part: wire.SessionPart, account_id: str) -> Configuration:
-        agent_id = setup.agent_id_of(part)
+    async def _configuration(self, part: wire.SessionPart, account_id: str) -> SessionPlan:
+        agent_id = agent_id_of(part)
         if agent_id is None:
-            return setup.from_update(part)
+            return plan_for_client(options_of(part), warnings_of(part))
         agent = await self._agent(agent_id, account_id)
         if agent.status is AgentStatus.PAUSED:
             raise Conflict(f"expected an active agent, but {agent_id} is paused", param="agent_id")
-        return setup.from_agent(agent)
+        return plan_for_agent(agent)
 
     async def _agent(self, agent_id: str, account_id: str) -> AgentRecord:
         try:
@@ -310,7 +325,7 @@ class Door:
                 f"session {session.setup.session_id} is not held over a WebSocket",
                 code="session_not_found",
             )
-        running = held.configuration
+        running = held.plan
         if audio is not None and audio != running.output_format:
             raise InvalidRequest(
                 f"the session is running with {running.output_format.encoding} at "
@@ -321,13 +336,11 @@ class Door:
         return Opened(session, held)
 
     async def _start(
-        self, record: SessionRecord, configuration: Configuration, *, is_announced: bool = False
+        self, record: SessionRecord, plan: SessionPlan, *, is_announced: bool = False
     ) -> Opened:
         """`is_announced`: its client is told what was made of its `session.update`."""
         server = self._server
-        prepared = setup.prepare(
-            configuration, Identity(record.account_id, record.id), server.catalogue
-        )
+        prepared = prepare(plan, Identity(record.account_id, record.id), server.catalogue)
         self._require_room()
         sessions = server.sessions(record.account_id)
         await sessions.begin(record.id, server.node_id)
@@ -340,18 +353,18 @@ class Door:
             await sessions.end(record.id, EndedReason.INTERNAL_ERROR, error_code=error.code)
             raise
         weakref.finalize(session, server.toolbox.close, record.id)
-        held = Held(configuration, record.expires_at.timestamp())
+        held = Held(plan, record.expires_at.timestamp())
         self._held.add(session, held)
         # The session's own task must have begun before a client is attached.
         await asyncio.sleep(0)
         return Opened(session, held, prepared.warnings if is_announced else None)
 
-    def _addresses(self, configuration: Configuration) -> Mapping[str, ToolEndpoint] | None:
+    def _addresses(self, plan: SessionPlan) -> Mapping[str, ToolEndpoint] | None:
         """Where a client's own tools run. None: they are its agent's. Raises `InvalidRequest`."""
-        if configuration.agent is not None:
+        if plan.agent is not None:
             return None
         allow_private = self._server.settings.allow_private_urls
-        return setup.tool_endpoints(configuration, allow_private=allow_private)
+        return tool_endpoints(plan, allow_private=allow_private)
 
     def _webhook(self, part: wire.SessionPart) -> WebhookBody | None:
         """Raises `InvalidRequest`."""
@@ -382,10 +395,10 @@ class Door:
         """Until the session ends or the client leaves. `frames` None: as the client sends."""
         server, held = self._server, opened.held
         session_id = opened.session.setup.session_id
-        output = held.configuration.output_format
+        output = held.plan.output_format
         dialect = RealtimeDialect(server.clock, output, frames or AudioFrames.JSON)
         transport = WebSocketTransport(self._send, dialect, output.sample_rate)
-        config = setup.echo(held.configuration, session_id)
+        config = echo(held.plan, session_id)
         if opened.announced is not None:
             transport.post(dialect.updated(config, opened.announced))
         transport.post(dialect.ready(session_id, config, int(held.expires_at)))
@@ -400,7 +413,7 @@ class Door:
 
     async def refuse(self, error: Exception, close_codes: Mapping[str, int] | None = None) -> None:
         """Say why, and close. `close_codes` differ from the usual ones, by the error's code."""
-        known = as_nur_error(error)
+        known = in_words_of_the_wire(as_nur_error(error))
         if not isinstance(error, NurError):
             log.exception("connection.crashed", exc_info=error)
         code, close_code = ws_error(known)

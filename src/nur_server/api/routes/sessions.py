@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AfterValidator
 
+from nur_server.agents.stored import shown_fields
 from nur_server.api import agents
-from nur_server.api.agent_bodies import shown_fields
 from nur_server.api.auth import Principal, require
 from nur_server.api.bodies import SessionBody
 from nur_server.api.errors import declared

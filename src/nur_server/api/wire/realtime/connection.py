@@ -8,16 +8,17 @@ from typing import Any, assert_never
 import msgspec
 import structlog
 
-from nur_server.api import setup
 from nur_server.api.errors import TOO_BIG, as_nur_error, ws_error
 from nur_server.api.services import Services
-from nur_server.api.setup import Configuration, Identity
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
 from nur_server.api.wire.realtime.meter import Admission, Allowance, AudioMeter, MessageMeter
+from nur_server.api.wire.realtime.options import echo, in_words_of_the_wire, options_of, warnings_of
 from nur_server.audio.formats import Inlet
 from nur_server.conversation.events import EndedReason, Role
 from nur_server.errors import BadRequest, NurError, PayloadTooLarge
+from nur_server.opening.plan import SessionPlan, tool_endpoints, updated
+from nur_server.opening.prepare import Identity, prepare
 from nur_server.session.runner import Session
 from nur_server.transports.websocket import WebSocketTransport
 
@@ -35,7 +36,7 @@ LOOK_EVERY_SECONDS = 1.0
 class Held:
     """What is known of a live session between its connections."""
 
-    configuration: Configuration
+    plan: SessionPlan
     expires_at: float
     """Seconds since 1970."""
     transport: WebSocketTransport | None = None
@@ -76,7 +77,7 @@ class Connection:
         self._manners = manners
         self._server = server
         self._clock = server.clock
-        self._inlet = Inlet(held.configuration.input_format)
+        self._inlet = Inlet(held.plan.input_format)
         self._meter = AudioMeter(manners.allowance, self._clock.monotonic())
         self._messages = held.messages or MessageMeter(self._clock.monotonic())
         held.messages = self._messages
@@ -192,7 +193,7 @@ class Connection:
                 assert_never(message)
 
     def _hear(self, data: bytes) -> None:
-        if self._held.configuration.input.type == "text":
+        if not self._held.plan.hears_audio:
             return
         now = self._clock.monotonic()
         match self._meter.admit(self._inlet.seconds(data), now):
@@ -214,24 +215,24 @@ class Connection:
             )
 
     def _update(self, part: wire.SessionPart) -> None:
-        before = self._held.configuration
-        changed = setup.update(before, part)
+        before = self._held.plan
+        changed = updated(before, options_of(part), warnings_of(part))
         own = self._session.setup
         identity = Identity(own.account_id, own.session_id)
-        prepared = setup.prepare(changed, identity, self._server.catalogue)
+        prepared = prepare(changed, identity, self._server.catalogue)
         if part.tools is not msgspec.UNSET:
             allow_private = self._server.settings.allow_private_urls
-            addresses = setup.tool_endpoints(changed, allow_private=allow_private)
+            addresses = tool_endpoints(changed, allow_private=allow_private)
             self._server.toolbox.open(own.session_id, addresses)
-        self._held.configuration = changed
+        self._held.plan = changed
         if changed.input_format != before.input_format:
             self._inlet = Inlet(changed.input_format)
         self._session.reconfigure(prepared.setup)
-        config = setup.echo(changed, own.session_id)
+        config = echo(changed, own.session_id)
         self._transport.post(self._dialect.updated(config, prepared.warnings))
 
     def _complain(self, error: NurError) -> None:
-        known = as_nur_error(error)
+        known = in_words_of_the_wire(as_nur_error(error))
         code, _ = ws_error(known)
         self._transport.post(
             self._dialect.error(code, known.message, known.param, self._session.setup.session_id)

@@ -2,10 +2,7 @@ from typing import Any
 
 import pytest
 
-from nur_server.conversation.config import ExecutionMode, ToolRunner
-from nur_server.conversation.tools import RefusedCall, check_arguments
-from nur_server.errors import InvalidRequest
-from nur_server.opening.tools import (
+from nur_server.agents.tools import (
     HIDDEN,
     HttpBlock,
     HttpMethod,
@@ -15,6 +12,9 @@ from nur_server.opening.tools import (
     normalise_tools,
     read_tools,
 )
+from nur_server.conversation.config import ExecutionMode, ToolRunner
+from nur_server.conversation.tools import RefusedCall, check_arguments
+from nur_server.errors import InvalidRequest
 
 SCHEMA = {
     "type": "object",

@@ -1,8 +1,16 @@
-"""An agent as clients send it: whole, or as changes to what is stored."""
+"""What an agent is made of, declared once.
+
+Each field of `AgentChanges` stands here with its kind, its bounds, its meaning and, by `Sets`, the
+option of a session that it sets. Everything else is derived: the body of a request (`AgentBody`),
+what is stored and shown (`stored`), the options of a session (`options`), the SDK's types
+(`sdk_types`); `tests/agents/test_every_field.py` follows each field through all of them.
+"""
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -14,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from nur_server.api.bodies import (
+from nur_server.agents.kinds import (
     NOT_BLANK,
     Body,
     Metadata,
@@ -23,14 +31,26 @@ from nur_server.api.bodies import (
     not_blank,
     signing_secret,
 )
+from nur_server.agents.tools import HIDDEN, MAX_TOOLS, read_tools
 from nur_server.errors import InvalidRequest
-from nur_server.opening.tools import HIDDEN, MAX_TOOLS, hide_secrets, keep_secrets, read_tools
-from nur_server.store.records import AgentFields, AgentRecord, AgentStatus
 
 READ_ONLY = frozenset({"id", "object", "created", "created_at", "updated_at", "warnings"})
 """Fields of an agent that may be sent back as they were read; they change nothing."""
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Beside a field: which option it sets."""
+
+    option: str
+    """A path in `options.SessionOptions`, or in the group of options that its body stands for."""
+
+
+class Merged:
+    """Beside a field: a PATCH merges its object key by key. Other objects are replaced whole."""
+
 
 # Kinds of value
 
@@ -119,13 +139,23 @@ def _either(*schemas: dict[str, Any]) -> ConfigDict:
 class TurnDetectionBody(Body):
     """When the user has finished, and when they interrupt."""
 
-    type: Literal["server_vad", "semantic_vad"] | None = None
-    vad_threshold: float | None = Field(None, ge=0, le=1, description="Lower hears more.")
-    min_silence: int | None = Field(None, ge=50, le=10_000, description="Milliseconds.")
-    max_silence: int | None = Field(None, ge=50, le=30_000, description="Milliseconds.")
-    interrupt_response: bool | None = None
-    interruption_delay: int | None = Field(None, ge=0, le=1000, description="Milliseconds.")
-    uninterruptible_turns: list[ShortText] | None = Field(None, max_length=20)
+    type: Annotated[Literal["server_vad", "semantic_vad"] | None, Sets("kind")] = None
+    vad_threshold: Annotated[float | None, Sets("vad_threshold")] = Field(
+        None, ge=0, le=1, description="Lower hears more."
+    )
+    min_silence: Annotated[int | None, Sets("min_silence_ms")] = Field(
+        None, ge=50, le=10_000, description="Milliseconds."
+    )
+    max_silence: Annotated[int | None, Sets("max_silence_ms")] = Field(
+        None, ge=50, le=30_000, description="Milliseconds."
+    )
+    interrupt_response: Annotated[bool | None, Sets("interrupt_response")] = None
+    interruption_delay: Annotated[int | None, Sets("interruption_delay_ms")] = Field(
+        None, ge=0, le=1000, description="Milliseconds."
+    )
+    uninterruptible_turns: Annotated[list[ShortText] | None, Sets("uninterruptible_turns")] = Field(
+        None, max_length=20
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -141,10 +171,10 @@ class TurnDetectionBody(Body):
 class SilenceBody(Body):
     """What happens when nobody speaks."""
 
-    reprompt_seconds: float | None = Field(None, ge=1, le=600)
-    reprompt_message: Spoken | None = None
-    max_reprompts: int | None = Field(None, ge=0, le=10)
-    end_seconds: float | None = Field(None, ge=1, le=3600)
+    reprompt_seconds: Annotated[float | None, Sets("reprompt_seconds")] = Field(None, ge=1, le=600)
+    reprompt_message: Annotated[Spoken | None, Sets("reprompt_message")] = None
+    max_reprompts: Annotated[int | None, Sets("max_reprompts")] = Field(None, ge=0, le=10)
+    end_seconds: Annotated[float | None, Sets("end_seconds")] = Field(None, ge=1, le=3600)
 
 
 class VoicemailBody(Body):
@@ -155,8 +185,12 @@ class VoicemailBody(Body):
         {"required": ["message"], "properties": {"message": {"type": "string", "minLength": 1}}},
     )
 
-    on_machine: Literal["hang_up", "leave_message", "carry_on"] = "hang_up"
-    message: Spoken | None = Field(None, description="Spoken after the beep, for leave_message.")
+    on_machine: Annotated[Literal["hang_up", "leave_message", "carry_on"], Sets("on_machine")] = (
+        "hang_up"
+    )
+    message: Annotated[Spoken | None, Sets("message")] = Field(
+        None, description="Spoken after the beep, for leave_message."
+    )
 
     @model_validator(mode="after")
     def _has_message(self) -> Self:
@@ -225,24 +259,30 @@ class FormatBody(Body):
 class InputBody(Body):
     """What the agent listens to."""
 
-    type: Literal["audio", "text"] | None = None
-    format: FormatBody | None = None
-    turn_detection: TurnDetectionBody | None = None
-    keyterms: list[ShortText] | None = Field(None, max_length=100)
-    transcription_mode: Literal["min_latency", "balanced", "max_accuracy"] | None = None
-    transcription_prompt: str | None = Field(None, max_length=1750)
-    continuous_partials: bool | None = None
-    language_codes: list[Language] | None = Field(None, max_length=20)
-    voice_focus: Literal["near-field", "far-field"] | None = None
-    voice_focus_threshold: float | None = Field(None, ge=0, le=1)
+    type: Annotated[Literal["audio", "text"] | None, Sets("modality")] = None
+    format: Annotated[FormatBody | None, Sets("format")] = None
+    turn_detection: Annotated[TurnDetectionBody | None, Sets("turn_detection")] = None
+    keyterms: Annotated[list[ShortText] | None, Sets("keyterms")] = Field(None, max_length=100)
+    transcription_mode: Annotated[
+        Literal["min_latency", "balanced", "max_accuracy"] | None, Sets("transcription_mode")
+    ] = None
+    transcription_prompt: Annotated[str | None, Sets("transcription_prompt")] = Field(
+        None, max_length=1750
+    )
+    continuous_partials: Annotated[bool | None, Sets("wants_partials")] = None
+    language_codes: Annotated[list[Language] | None, Sets("languages")] = Field(None, max_length=20)
+    voice_focus: Annotated[Literal["near-field", "far-field"] | None, Sets("voice_focus")] = None
+    voice_focus_threshold: Annotated[float | None, Sets("voice_focus_threshold")] = Field(
+        None, ge=0, le=1
+    )
 
 
 class OutputBody(Body):
     """How the agent is heard."""
 
-    type: Literal["audio", "text"] | None = None
-    format: FormatBody | None = None
-    volume: float | None = Field(None, ge=0, le=100)
+    type: Annotated[Literal["audio", "text"] | None, Sets("modality")] = None
+    format: Annotated[FormatBody | None, Sets("format")] = None
+    volume: Annotated[float | None, Sets("volume_percent")] = Field(None, ge=0, le=100)
 
 
 class AgentChanges(Body):
@@ -252,33 +292,43 @@ class AgentChanges(Body):
     """
 
     name: ShortText = Field(default_factory=str, description="Display name.")
-    voice_id: ModelId = Field(default_factory=str, description="A voice of `GET /v1/voices`.")
-    system_prompt: Prompt = Field(
+    voice_id: Annotated[ModelId, Sets("output.voice_id")] = Field(
+        default_factory=str, description="A voice of `GET /v1/voices`."
+    )
+    system_prompt: Annotated[Prompt, Sets("system_prompt")] = Field(
         default_factory=str,
         description="What the agent is and does. `{{name}}` and `{{name|default}}` are filled "
         "in from the session's `context`, then `metadata`.",
     )
-    language: Language | None = Field(None, description="ISO 639-1. Default `en`.")
-    tools: ToolList | None = Field(
+    language: Annotated[Language | None, Sets("language")] = Field(
+        None, description="ISO 639-1. Default `en`."
+    )
+    tools: Annotated[ToolList | None, Sets("tools")] = Field(
         None,
         description="Each in one of three shapes: `parameters` as a map of arguments with "
         "`required: true`, as a JSON Schema, or both inside `function`. Values of `http` headers "
         "are shown as `[hidden]`; sending that back keeps them.",
     )
-    max_turns: int | None = Field(
+    max_turns: Annotated[int | None, Sets("max_turns")] = Field(
         None, ge=1, le=10_000, description="User turns per session. Default 50."
     )
-    llm_model: ModelId | None = Field(None, description="A model of `GET /v1/models`.")
-    stt_model: ModelId | None = Field(None, description="A model of `GET /v1/models`.")
-    tts_model: ModelId | None = Field(None, description="A model of `GET /v1/models`.")
-    first_message: Spoken | None = Field(
+    llm_model: Annotated[ModelId | None, Sets("models.llm_model")] = Field(
+        None, description="A model of `GET /v1/models`."
+    )
+    stt_model: Annotated[ModelId | None, Sets("models.stt_model")] = Field(
+        None, description="A model of `GET /v1/models`."
+    )
+    tts_model: Annotated[ModelId | None, Sets("models.tts_model")] = Field(
+        None, description="A model of `GET /v1/models`."
+    )
+    first_message: Annotated[Spoken | None, Sets("greeting")] = Field(
         None, description="Spoken when a session opens. None: the user speaks first."
     )
     greeting: Spoken | None = Field(None, description="The same as `first_message`.")
-    interruption_threshold: float | None = Field(
+    interruption_threshold: Annotated[float | None, Sets("interruption_threshold")] = Field(
         None, ge=0, le=1, description="0: any speech stops the agent; 1: none. Default 0.5."
     )
-    context_window: int | None = Field(
+    context_window: Annotated[int | None, Sets("context_window")] = Field(
         None, ge=1, le=1000, description="Prior turns the model is given. Default 10."
     )
     tool_url: str | None = Field(
@@ -289,42 +339,66 @@ class AgentChanges(Body):
     )
     tool_secret: ToolSecret | None = Field(
         None,
+        repr=False,
         description="Signs calls to `tool_url` and `http` addresses, after Standard Webhooks: "
         "`whsec_` and base64. Shown as `[hidden]`; sending that back keeps it.",
     )
     phone_numbers: PhoneNumbers | None = Field(
         None, description="E.164 numbers whose calls this agent answers."
     )
-    metadata: Metadata | None = Field(None, description="Up to 20 pairs of your own.")
+    metadata: Annotated[Metadata | None, Merged()] = Field(
+        None, description="Up to 20 pairs of your own."
+    )
     status: Literal["active", "paused"] | None = Field(
         None, description="A paused agent refuses new sessions."
     )
-    turn_detection: TurnDetectionBody | None = None
-    silence: SilenceBody | None = None
-    voicemail: VoicemailBody | None = Field(
+    turn_detection: Annotated[TurnDetectionBody | None, Sets("input.turn_detection"), Merged()] = (
+        Field(None, description="When the user has finished, and when they interrupt.")
+    )
+    silence: Annotated[SilenceBody | None, Sets("silence"), Merged()] = Field(
+        None, description="What happens when neither side speaks."
+    )
+    voicemail: Annotated[VoicemailBody | None, Sets("answering")] = Field(
         None, description="Find out who has answered an outbound call before speaking."
     )
-    input: InputBody | None = None
-    output: OutputBody | None = None
-    max_duration_seconds: float | None = Field(None, ge=10, le=10_800)
-    goodbye: Spoken | None = Field(
+    input: Annotated[InputBody | None, Sets("input"), Merged()] = Field(
+        None,
+        description="What its sessions listen to: `format`, `turn_detection`, `keyterms` and more.",
+    )
+    output: Annotated[OutputBody | None, Sets("output"), Merged()] = Field(
+        None, description="How its sessions are heard: `format`, `volume` and more."
+    )
+    max_duration_seconds: Annotated[float | None, Sets("max_duration_seconds")] = Field(
+        None, ge=10, le=10_800, description="Then the agent says `goodbye` and the session ends."
+    )
+    goodbye: Annotated[Spoken | None, Sets("goodbye")] = Field(
         None, description="Spoken when `max_duration_seconds` is reached."
     )
-    apology: Spoken | None = Field(None, description="Spoken when the language model fails.")
-    tool_filler: Spoken | None = Field(
+    apology: Annotated[Spoken | None, Sets("apology")] = Field(
+        None, description="Spoken when the language model fails."
+    )
+    tool_filler: Annotated[Spoken | None, Sets("tool_filler")] = Field(
         None, description="Spoken while a tool takes long. Empty: silence."
     )
-    tool_filler_seconds: float | None = Field(None, ge=0.5, le=60)
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=1, le=32_768)
-    speed: float | None = Field(None, ge=0.25, le=4, description="1 is the voice's own.")
-    recording: bool | None = Field(
+    tool_filler_seconds: Annotated[float | None, Sets("tool_filler_seconds")] = Field(
+        None, ge=0.5, le=60, description="How long a tool may take in silence."
+    )
+    temperature: Annotated[float | None, Sets("models.temperature")] = Field(
+        None, ge=0, le=2, description="Of the language model."
+    )
+    max_tokens: Annotated[int | None, Sets("models.max_tokens")] = Field(
+        None, ge=1, le=32_768, description="The longest answer of the language model."
+    )
+    speed: Annotated[float | None, Sets("output.speed")] = Field(
+        None, ge=0.25, le=4, description="1 is the voice's own."
+    )
+    recording: Annotated[bool | None, Sets("recording.is_recorded")] = Field(
         None, description="Record sessions that do not say otherwise. Default: no."
     )
-    recording_consent: Spoken | None = Field(
+    recording_consent: Annotated[Spoken | None, Sets("recording.consent")] = Field(
         None, description="Spoken before the opening line of a session that is recorded."
     )
-    recording_retention_days: int | None = Field(
+    recording_retention_days: Annotated[int | None, Sets("recording.retention_days")] = Field(
         None, ge=1, le=3650, description="After so many days a recording is deleted. Null: never."
     )
     analysis: AnalysisBody | None = Field(
@@ -352,46 +426,6 @@ class AgentChanges(Body):
         return self
 
 
-SETTINGS = (
-    "turn_detection",
-    "silence",
-    "voicemail",
-    "input",
-    "output",
-    "max_duration_seconds",
-    "goodbye",
-    "apology",
-    "tool_filler",
-    "tool_filler_seconds",
-    "temperature",
-    "max_tokens",
-    "speed",
-    "recording",
-    "recording_consent",
-    "recording_retention_days",
-    "analysis",
-    "tool_secret",
-)
-"""Fields kept in `AgentFields.settings`."""
-MERGED = ("metadata", "turn_detection", "silence", "input", "output")
-"""Objects that a PATCH merges key by key."""
-_PLAIN = (
-    "name",
-    "voice_id",
-    "system_prompt",
-    "language",
-    "max_turns",
-    "llm_model",
-    "stt_model",
-    "tts_model",
-    "first_message",
-    "interruption_threshold",
-    "context_window",
-    "tool_url",
-    "metadata",
-)
-
-
 class AgentBody(AgentChanges):
     """A whole agent."""
 
@@ -402,95 +436,13 @@ class AgentBody(AgentChanges):
         "in from the session's `context`, then `metadata`.",
     )
 
-    def fields(self) -> AgentFields:
-        """What the store keeps. Null is left to the defaults."""
-        given = self.model_dump(exclude_none=True)
-        if not given.get("first_message"):
-            given.pop("first_message", None)
-        return AgentFields(
-            **{name: given[name] for name in _PLAIN if name in given},
-            tools=tuple(given.get("tools", ())),
-            phone_numbers=tuple(given.get("phone_numbers", ())),
-            status=AgentStatus(given.get("status", AgentStatus.ACTIVE)),
-            settings={name: given[name] for name in SETTINGS if name in given},
-        )
 
-
-def with_secrets(body: AgentBody, stored: AgentFields | None = None) -> AgentBody:
-    """The body with every `[hidden]` replaced by what is stored.
-
-    Raises `InvalidRequest` where nothing is.
-    """
-    tools = keep_secrets(body.tools or [], stored.tools if stored else ())
-    secret = body.tool_secret
-    if secret == HIDDEN:
-        secret = stored.settings.get("tool_secret") if stored else None
-        if secret is None:
-            raise InvalidRequest(
-                f"tool_secret: expected a secret: {HIDDEN} keeps the stored one, and there is none",
-                param="tool_secret",
-            )
-    return body.model_copy(update={"tools": tools, "tool_secret": secret})
-
-
-def shown_fields(agent: AgentFields) -> dict[str, Any]:
-    """As `public_fields`, with `[hidden]` for every secret."""
-    fields = public_fields(agent)
-    secret = fields["tool_secret"] and HIDDEN
-    return {**fields, "tools": hide_secrets(agent.tools), "tool_secret": secret}
-
-
-def public_fields(agent: AgentFields) -> dict[str, Any]:
-    """The agent as the body that would make it."""
-    return {
-        **{name: getattr(agent, name) for name in _PLAIN},
-        **{name: agent.settings.get(name) for name in SETTINGS},
-        "metadata": dict(agent.metadata),
-        "tools": [dict(tool) for tool in agent.tools],
-        "phone_numbers": list(agent.phone_numbers),
-        "status": agent.status.value,
-    }
-
-
-def merged(agent: AgentRecord, changes: AgentChanges) -> AgentBody:
-    """The agent with a PATCH applied. Null goes back to the default, in objects it removes a key.
-
-    Raises `pydantic.ValidationError` where the whole is not valid, `InvalidRequest` for a secret
-    that is to be kept and is not stored.
-    """
-    whole = public_fields(agent)
-    given = changes.model_dump(exclude_unset=True)
-    if "greeting" in given:
-        given["first_message"] = changes.first_message
-        del given["greeting"]
-    for name, value in given.items():
-        both = name in MERGED and isinstance(value, dict) and isinstance(whole.get(name), dict)
-        whole[name] = _merge(whole[name], value) if both else value
-    return with_secrets(AgentBody.model_validate(whole), agent)
-
-
-def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    result = {key: value for key, value in old.items() if not (key in new and new[key] is None)}
-    for key, value in new.items():
-        inner = result.get(key)
-        if isinstance(value, dict) and isinstance(inner, dict):
-            result[key] = _merge(inner, value)
-        elif value is not None:
-            result[key] = value
-    return result
-
-
-def changed_fields(before: AgentFields, after: AgentFields) -> dict[str, Any]:
-    """What `Agents.update` is to be told."""
-    names = (*_PLAIN, "tools", "phone_numbers", "status")
-    changes: dict[str, Any] = {
-        name: getattr(after, name)
-        for name in names
-        if getattr(after, name) != getattr(before, name)
-    }
-    settings = {
-        name: after.settings.get(name)
-        for name in SETTINGS
-        if after.settings.get(name) != before.settings.get(name)
-    }
-    return {**changes, "settings": settings} if settings else changes
+def without_checks(annotation: Any) -> Any:
+    """A field's kind without bounds and validators: for values that are shown, not taken."""
+    if hasattr(annotation, "__metadata__"):
+        return without_checks(annotation.__origin__)
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        return Union[tuple(map(without_checks, get_args(annotation)))]  # noqa: UP007  # a union made of a tuple has no other spelling
+    if get_origin(annotation) is list:
+        return list[without_checks(get_args(annotation)[0])]  # type: ignore[misc]  # made at run time
+    return annotation

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.opening.variables import missing_warnings, render
+from nur_server.agents.variables import missing_warnings, render
 
 CONTEXT = {"name": "Ada", "visits": 3, "vip": True, "none": None, "order": {"id": "A-1"}}
 METADATA = {"name": "Bob", "city": "Ulm", "a.b": "flat"}

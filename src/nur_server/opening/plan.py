@@ -1,0 +1,208 @@
+"""What was asked for so far: the stored agent, the stored session and the client, merged."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nur_server.agents.options import agent_options
+from nur_server.agents.tools import check_addresses, keep_secrets, normalise_tools, read_tools
+from nur_server.agents.variables import missing_warnings, render
+from nur_server.audio.formats import AudioFormat
+from nur_server.errors import InvalidRequest
+from nur_server.opening.toolbox import endpoints
+from nur_server.options import (
+    InputOptions,
+    Modality,
+    OutputOptions,
+    RecordingOptions,
+    SessionOptions,
+    TurnDetectionOptions,
+    given,
+    merge,
+)
+from nur_server.providers import voices
+from nur_server.providers.http_tools import ToolEndpoint
+from nur_server.store.records import AgentRecord, SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """The options in force, and where they come from. Immutable: an update is a new plan."""
+
+    options: SessionOptions = field(default_factory=SessionOptions)
+    agent: AgentRecord | None = None
+    """None: its client brought the whole configuration."""
+    record: SessionRecord | None = None
+    """The stored session, where it was made before its client came."""
+    warnings: tuple[str, ...] = ()
+    """About what was asked for last."""
+
+    @property
+    def input_format(self) -> AudioFormat:
+        return given(self.options.input.format, AudioFormat())
+
+    @property
+    def output_format(self) -> AudioFormat:
+        return given(self.options.output.format, AudioFormat())
+
+    @property
+    def hears_audio(self) -> bool:
+        """False: the client types."""
+        return given(self.options.input.modality, Modality.AUDIO) is Modality.AUDIO
+
+    @property
+    def speaks(self) -> bool:
+        """False: replies are text only."""
+        return given(self.options.output.modality, Modality.AUDIO) is Modality.AUDIO
+
+    @property
+    def voice_id(self) -> str:
+        return given(self.options.output.voice_id, voices.DEFAULT)
+
+    @property
+    def is_recorded(self) -> bool:
+        return given(self.options.recording.is_recorded, False)
+
+    @property
+    def tool_url(self) -> str | None:
+        """Where tools without an address of their own run."""
+        return self.agent.tool_url if self.agent else None
+
+    @property
+    def tools(self) -> tuple[Mapping[str, Any], ...]:
+        """As they were given."""
+        return given(self.options.tools, ())
+
+
+def plan_for_agent(
+    agent: AgentRecord, record: SessionRecord | None = None, asked: SessionOptions | None = None
+) -> SessionPlan:
+    """A stored agent's plan, for a stored session of it where there is one.
+
+    Variables are filled in from the session's context, then its metadata. `asked` is what the
+    connection itself wants, whatever the agent says. Raises `InvalidRequest`.
+    """
+    stored = agent_options(agent)
+    sources = (record.context, record.metadata) if record is not None else ()
+    opening = (record and record.initial_message) or agent.first_message or ""
+    prompt, greeting = render(agent.system_prompt, *sources), render(opening, *sources)
+    own = SessionOptions(
+        system_prompt=prompt.text,
+        greeting=greeting.text or None,
+        recording=_recording_of(record),
+    )
+    missing = missing_warnings((*prompt.missing, *greeting.missing))
+    options = merge(merge(stored, own), asked or SessionOptions())
+    return SessionPlan(options, agent, record, (*missing, *ineffective(stored)))
+
+
+def plan_for_client(asked: SessionOptions, warnings: Iterable[str] = ()) -> SessionPlan:
+    """The plan of a client that brings the whole configuration. Raises `InvalidRequest`."""
+    options = merge(SessionOptions(), _with_secrets(asked, ()))
+    plan = SessionPlan(options, warnings=(*ineffective(asked), *warnings))
+    _check(plan)
+    return plan
+
+
+def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = ()) -> SessionPlan:
+    """The plan of a running session with a client's changes.
+
+    Raises `InvalidRequest`: `immutable_field` where a field that cannot change would, and
+    `invalid_value`.
+    """
+    asked = _with_secrets(asked, plan.tools)
+    changed = replace(
+        plan,
+        options=merge(plan.options, asked),
+        warnings=(*ineffective(asked), *warnings),
+    )
+    _check(changed)
+    for option, value_of in _IMMUTABLE.items():
+        if value_of(changed) != value_of(plan):
+            raise InvalidRequest(
+                f"'{option}' cannot be changed once the session has been set up",
+                code="immutable_field",
+                param=option,
+            )
+    return changed
+
+
+def tool_endpoints(plan: SessionPlan, *, allow_private: bool) -> dict[str, ToolEndpoint]:
+    """Where the tools run that this server runs. Raises `InvalidRequest` for an address it may
+    not call."""
+    tools = read_tools(plan.tools, tool_url=plan.tool_url)
+    check_addresses(tools, allow_private=allow_private)
+    agent, record = plan.agent, plan.record
+    return endpoints(
+        tools,
+        tool_url=plan.tool_url,
+        signing_secret=agent.settings.get("tool_secret") if agent else None,
+        context=record.context if record else {},
+        metadata=record.metadata if record else {},
+    )
+
+
+def ineffective(asked: SessionOptions) -> tuple[str, ...]:
+    """Warnings about options that are accepted and change nothing."""
+    found = [
+        f"input.{name} has no effect on this server"
+        for name in ("transcription_mode", "voice_focus_threshold")
+        if given(getattr(asked.input, name), None) is not None
+    ]
+    languages = given(asked.input.languages, ())
+    if len(languages) > 1:
+        found.append(
+            f"input.language_codes: one language is recognised, the first: {languages[0]!r}"
+        )
+    return tuple(found)
+
+
+def _recording_of(record: SessionRecord | None) -> RecordingOptions:
+    """What a stored session says of its recording, whatever its agent says."""
+    asked = record.config.get("recording") if record is not None else None
+    return RecordingOptions() if asked is None else RecordingOptions(is_recorded=bool(asked))
+
+
+_IMMUTABLE: Mapping[str, Callable[[SessionPlan], object]] = {
+    "greeting": lambda plan: given(plan.options.greeting, "") or None,
+    "input.modality": lambda plan: plan.hears_audio,
+    "output.modality": lambda plan: plan.speaks,
+    "output.voice_id": lambda plan: _canonical(plan.voice_id),
+    "output.format": lambda plan: plan.output_format,
+    "webhook": lambda plan: given(plan.options.webhook, None),
+}
+"""What the first words of a session, its files and its receivers depend on."""
+
+
+def _canonical(voice_id: str) -> str:
+    """A voice's own id for an alias, so that two names of one voice are no change."""
+    wanted = voice_id.strip().lower()
+    return voices.ALIASES.get(wanted, wanted)
+
+
+def _check(plan: SessionPlan) -> None:
+    """What no single option can say. Raises `InvalidRequest`."""
+    detection = given(plan.options.input.turn_detection, TurnDetectionOptions())
+    shortest = given(detection.min_silence_ms, None)
+    longest = given(detection.max_silence_ms, None)
+    if shortest is not None and longest is not None and shortest >= longest:
+        raise InvalidRequest(
+            f"expected min_silence below max_silence, got {shortest} and {longest} ms",
+            code="invalid_value",
+            param="input.turn_detection.min_silence_ms",
+        )
+    normalise_tools(plan.tools, tool_url=plan.tool_url)
+
+
+def _with_secrets(asked: SessionOptions, known: Iterable[Mapping[str, Any]]) -> SessionOptions:
+    """Header values of tools that were given back as they are shown are those known.
+
+    Raises `InvalidRequest` where there is none.
+    """
+    tools = given(asked.tools, ())
+    return replace(asked, tools=tuple(keep_secrets(tools, known))) if tools else asked
+
+
+def connection_formats(audio: AudioFormat) -> SessionOptions:
+    """The options of a connection that sends and receives `audio`."""
+    return SessionOptions(input=InputOptions(format=audio), output=OutputOptions(format=audio))

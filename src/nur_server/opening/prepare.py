@@ -1,0 +1,193 @@
+"""From a plan to the engines and settings that a session runs on."""
+
+from dataclasses import dataclass, replace
+
+from nur_server.agents.options import agent_options
+from nur_server.agents.tools import normalise_tools
+from nur_server.conversation.config import AnsweringPolicy, ConversationConfig, SilencePolicy
+from nur_server.errors import InvalidRequest
+from nur_server.opening.plan import SessionPlan, ineffective
+from nur_server.options import (
+    UNSET,
+    AnsweringOptions,
+    SessionOptions,
+    SilenceOptions,
+    TurnDetectionOptions,
+    Unset,
+    given,
+)
+from nur_server.ports import ListenOptions, SpeechToText
+from nur_server.providers import voices
+from nur_server.providers.catalogue import Catalogue, Choice
+from nur_server.session.setup import SessionSetup
+from nur_server.store.records import AgentFields
+from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
+
+DEFAULT_LANGUAGE = "en"
+FULL_VOLUME_PERCENT = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which session it is for."""
+
+    account_id: str
+    session_id: str
+    is_outbound: bool = False
+    """A call that this server has placed: who, or what, answers it is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    setup: SessionSetup
+    warnings: tuple[str, ...]
+    """What the client should know: options without effect, engines that stand in for others."""
+
+
+def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Prepared:
+    """The session's engines and settings.
+
+    Raises `InvalidRequest` for an unknown voice or model, a bad tool, or values that do not go
+    together.
+    """
+    options, models = plan.options, plan.options.models
+    stt = catalogue.speech_to_text(given(models.stt_model, None))
+    llm = catalogue.language_model(given(models.llm_model, None))
+    tts = catalogue.text_to_speech(given(models.tts_model, None))
+    listen = _listen(options)
+    setup = SessionSetup(
+        account_id=identity.account_id,
+        session_id=identity.session_id,
+        agent_id=plan.agent.id if plan.agent else None,
+        conversation=_conversation(plan, identity, catalogue, listen.language),
+        listen=listen,
+        voice=catalogue.engine_voice(_voice(plan, catalogue), tts.engine),
+        stt=stt.engine,
+        llm=llm.engine,
+        tts=tts.engine,
+        speed=given(options.output.speed, 1.0),
+        volume=given(options.output.volume_percent, FULL_VOLUME_PERCENT) / FULL_VOLUME_PERCENT,
+        output_rate=plan.output_format.sample_rate,
+        temperature=given(models.temperature, None),
+        max_tokens=given(models.max_tokens, None),
+        is_recorded=plan.is_recorded,
+        keep_recording_days=given(options.recording.retention_days, None),
+    )
+    unheeded = _unheeded(stt, listen)
+    warnings = (*plan.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
+    return Prepared(setup, tuple(dict.fromkeys(warnings)))
+
+
+def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
+    """What `prepare` will say of an agent's sessions, whatever they bring along.
+
+    Raises `InvalidRequest` for a model the server does not know.
+    """
+    options = agent_options(agent)
+    stt = catalogue.speech_to_text(agent.stt_model)
+    llm = catalogue.language_model(agent.llm_model)
+    tts = catalogue.text_to_speech(agent.tts_model)
+    unheeded = _unheeded(stt, _listen(options))
+    return (*ineffective(options), *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
+
+
+def _conversation(
+    plan: SessionPlan, identity: Identity, catalogue: Catalogue, language: str
+) -> ConversationConfig:
+    asked = plan.options
+    usual = ConversationConfig(session_id=identity.session_id)
+    return replace(
+        usual,
+        system_prompt=given(asked.system_prompt, ""),
+        greeting=_opening(plan),
+        language=language,
+        tools=normalise_tools(plan.tools, tool_url=plan.tool_url),
+        turn_detection=_turn_detection(asked.input.turn_detection),
+        voice_focus=given(asked.input.voice_focus, VoiceFocus.NEAR_FIELD),
+        interruption_threshold=given(asked.interruption_threshold, usual.interruption_threshold),
+        context_window=given(asked.context_window, usual.context_window),
+        max_turns=given(asked.max_turns, None),
+        max_duration_seconds=given(asked.max_duration_seconds, None),
+        goodbye=given(asked.goodbye, usual.goodbye),
+        apology=given(asked.apology, usual.apology),
+        tool_filler=given(asked.tool_filler, usual.tool_filler) or None,
+        tool_filler_seconds=given(asked.tool_filler_seconds, usual.tool_filler_seconds),
+        silence=_silence(asked.silence),
+        speaks=plan.speaks,
+        has_turn_model=catalogue.turn_model is not None,
+        answering=_answering(asked.answering, identity),
+    )
+
+
+def _opening(plan: SessionPlan) -> str | None:
+    """The greeting, behind what tells the user of a recording."""
+    consent = given(plan.options.recording.consent, "") if plan.is_recorded else ""
+    said = [line for line in (consent, given(plan.options.greeting, "")) if line]
+    return " ".join(said) or None
+
+
+def _silence(asked: SilenceOptions) -> SilencePolicy:
+    usual = SilencePolicy()
+    return SilencePolicy(
+        reprompt_seconds=given(asked.reprompt_seconds, usual.reprompt_seconds),
+        reprompt_message=given(asked.reprompt_message, usual.reprompt_message),
+        max_reprompts=given(asked.max_reprompts, usual.max_reprompts),
+        end_seconds=given(asked.end_seconds, usual.end_seconds),
+    )
+
+
+def _answering(
+    asked: AnsweringOptions | Unset | None, identity: Identity
+) -> AnsweringPolicy | None:
+    """Who has answered is found out on outbound calls alone."""
+    if asked is UNSET or asked is None or not identity.is_outbound:
+        return None
+    usual = AnsweringPolicy()
+    return AnsweringPolicy(
+        given(asked.on_machine, usual.on_machine), given(asked.message, usual.message)
+    )
+
+
+def _turn_detection(asked: TurnDetectionOptions | Unset | None) -> TurnDetection:
+    usual = TurnDetection()
+    detection = given(asked, TurnDetectionOptions())
+    return TurnDetection(
+        vad_threshold=given(detection.vad_threshold, usual.vad_threshold),
+        min_silence_ms=given(detection.min_silence_ms, None),
+        max_silence_ms=given(detection.max_silence_ms, None),
+        interrupt_response=given(detection.interrupt_response, usual.interrupt_response),
+        interruption_delay_ms=given(detection.interruption_delay_ms, usual.interruption_delay_ms),
+        uninterruptible_turns=frozenset(given(detection.uninterruptible_turns, ())),
+    )
+
+
+def _listen(asked: SessionOptions) -> ListenOptions:
+    languages = given(asked.input.languages, ()) or (given(asked.language, DEFAULT_LANGUAGE),)
+    return ListenOptions(
+        language=languages[0].lower().partition("-")[0],
+        keyterms=given(asked.input.keyterms, ()),
+        prompt=given(asked.input.transcription_prompt, "") or None,
+        wants_partials=given(asked.input.wants_partials, True),
+    )
+
+
+def _voice(plan: SessionPlan, catalogue: Catalogue) -> voices.Voice:
+    try:
+        return catalogue.voice(plan.voice_id)
+    except InvalidRequest as error:
+        raise InvalidRequest(
+            error.message, code="invalid_value", param="output.voice_id", details=error.details
+        ) from None
+
+
+def _unheeded(stt: Choice[SpeechToText], listen: ListenOptions) -> tuple[str, ...]:
+    """Warnings about what the recogniser cannot do."""
+    able = stt.engine.capabilities
+    found = []
+    if able.languages and listen.language not in able.languages:
+        found.append(f"{stt.model_id} does not recognise {listen.language!r}")
+    if (listen.keyterms or listen.prompt) and not able.takes_hints:
+        found.append(
+            f"input.keyterms and input.transcription_prompt have no effect on {stt.model_id}"
+        )
+    return tuple(found)
