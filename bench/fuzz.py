@@ -28,6 +28,7 @@ from structlog.testing import capture_logs
 
 from bench.kept import Judge
 from bench.reached import SITUATIONS, Watch, missed
+from nur_server.commands import CancelReply, CreateReply
 from nur_server.conversation.config import (
     AnsweringPolicy,
     ConversationConfig,
@@ -601,11 +602,11 @@ class Script:
         self._call.adds_message(role, self._chance.choice(["Context.", "half \ud83d"]))
 
     async def _requests(self) -> None:
-        self._call.session.request_reply(self._chance.choice([None, "Be brief."]))
+        self._call.session.command(CreateReply(self._chance.choice([None, "Be brief."])))
 
     async def _cancels(self) -> None:
         known = [n.reply_id for n in self._call.notices_of(ReplyStarted)]
-        self._call.session.cancel_reply(self._chance.choice([None, "resp_unknown", *known]))
+        self._call.session.command(CancelReply(self._chance.choice([None, "resp_unknown", *known])))
 
     async def _answers(self) -> None:
         calls = [n.call_id for n in self._call.notices_of(ToolCallRequested)]

@@ -13,11 +13,11 @@ from collections.abc import Callable
 import numpy as np
 
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
-from nur_server.api.wire.realtime.meter import Allowance, AudioMeter
 from nur_server.api.wire.realtime.schemas import InputAudio
 from nur_server.audio.formats import AudioFormat, Encoding, Inlet
 from nur_server.clock import SystemClock
 from nur_server.conversation.notices import AgentTranscriptDelta
+from nur_server.meter import Allowance, AudioMeter
 
 ROUNDS = 7
 CALLS = 2_000
@@ -57,8 +57,8 @@ def main() -> None:
         {"type": "session.update", "session": {"system_prompt": "Be brief.", "tools": []}}
     )
     clock = SystemClock()
-    as_json = RealtimeDialect(clock, pcm, AudioFrames.JSON)
-    as_binary = RealtimeDialect(clock, pcm, AudioFrames.BINARY)
+    as_json = RealtimeDialect(clock, AudioFrames.JSON)
+    as_binary = RealtimeDialect(clock, AudioFrames.BINARY)
     delta = AgentTranscriptDelta("resp_1", "msg_1", " hello", 120, 310)
 
     print("20 ms of audio from a client")
@@ -76,7 +76,7 @@ def main() -> None:
     show("  encode a binary frame (24 kHz PCM)", lambda: as_binary.audio("resp_1", frame))
     print("other messages")
     show("  decode session.update", lambda: decode(update))
-    show("  encode transcript.agent.delta", lambda: as_json.notice(delta))
+    show("  encode transcript.agent.delta", lambda: as_json.encode(delta))
 
 
 if __name__ == "__main__":

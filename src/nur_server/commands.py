@@ -18,6 +18,8 @@ class AppendInput:
 
     samples: Samples
     """Mono at `audio.rates.LISTEN_RATE`."""
+    is_torn: bool = False
+    """The message ended in the middle of a sample; its first byte waits for the next message."""
 
 
 @dataclass(frozen=True, slots=True)

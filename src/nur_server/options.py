@@ -167,6 +167,26 @@ class SessionOptions:
     """Empty: silence."""
     tool_filler_seconds: float | Unset | None = UNSET
 
+    @property
+    def input_format(self) -> AudioFormat:
+        """Of the user's audio."""
+        return given(self.input.format, AudioFormat())
+
+    @property
+    def output_format(self) -> AudioFormat:
+        """Of the agent's audio."""
+        return given(self.output.format, AudioFormat())
+
+    @property
+    def hears_audio(self) -> bool:
+        """False: the client types."""
+        return given(self.input.modality, Modality.AUDIO) is Modality.AUDIO
+
+    @property
+    def speaks(self) -> bool:
+        """False: replies are text only."""
+        return given(self.output.modality, Modality.AUDIO) is Modality.AUDIO
+
 
 def merge(old: Options, new: Options) -> Options:
     """`old` with everything that `new` sets; groups of options are merged field by field."""

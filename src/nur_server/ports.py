@@ -8,6 +8,7 @@ Audio is mono int16 in numpy arrays.
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -15,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nur_server.audio.utterance import UtteranceAudio
+from nur_server.commands import Command
 from nur_server.conversation.actions import ModelMessage
 from nur_server.conversation.config import ToolSpec
 from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import Notice
 from nur_server.conversation.record import ToolRecord, Turn
+from nur_server.meter import MessageMeter
+from nur_server.options import SessionOptions
 
 Samples = NDArray[np.int16]
 """Mono PCM, one int16 per sample."""
@@ -277,12 +281,90 @@ class ToolServer(Protocol):
 # The two sides of a session: the connection it talks over, the place it is recorded in
 
 
+@dataclass(frozen=True, slots=True)
+class SessionAbout:
+    """What a client is shown of its session."""
+
+    session_id: str
+    agent_id: str | None
+    options: SessionOptions
+    """In force."""
+    warnings: tuple[str, ...]
+    """About what was asked for last."""
+    expires_at: datetime | None
+    """When the session ends at the latest. None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdated:
+    """The client's `UpdateSession` is in force."""
+
+    about: SessionAbout
+
+
+SessionNotice = Notice | SessionUpdated
+"""What those who watch a session are notified of: the conversation's notices and the session's."""
+
+
+class SessionInput(Protocol):
+    """What a transport hands to its session. Every method returns at once."""
+
+    @property
+    def about(self) -> SessionAbout: ...
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended: nothing it is given has an effect any more."""
+        ...
+
+    @property
+    def message_meter(self) -> MessageMeter:
+        """Of all the connections that the session has had."""
+        ...
+
+    def hear(self, samples: Samples) -> None:
+        """The user's audio at 16 kHz."""
+        ...
+
+    def press(self, digit: str) -> None:
+        """A key of the far end's: `0`–`9`, `*`, `#`, `A`–`D`."""
+        ...
+
+    def played(self, response_id: str, played_ms: int) -> None:
+        """The far end has heard so much of a response by now."""
+        ...
+
+    def command(self, command: Command) -> None:
+        """Do what the client asks. Raises `NurError` for what it may not, or cannot, ask."""
+        ...
+
+    def hung_up(self, cause: "HangupCause") -> None:
+        """The far end of a phone call is gone."""
+        ...
+
+    def end(self, reason: EndedReason) -> None:
+        """End the session."""
+        ...
+
+    def detach(self, transport: "Transport") -> None:
+        """The connection is lost; its client may come back."""
+        ...
+
+
 class Transport(Protocol):
     """A client's connection, as its session sees it.
 
     Every method returns at once: a transport has its own bounded queue and write time-out, and
     drops the client that stops reading.
     """
+
+    def connect(self, listener: SessionInput) -> None:
+        """The session is ready: what comes from the client goes to `listener` from here on."""
+        ...
+
+    def replaced(self) -> None:
+        """A newer connection of the same client has taken over; close this one."""
+        ...
 
     def play(self, response_id: str, samples: Samples) -> None:
         """Send agent audio, at the session's output rate, now. Called at the pace of speech."""
@@ -292,7 +374,7 @@ class Transport(Protocol):
         """Drop audio of the response that has not left yet; what it said before stays in order."""
         ...
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, notice: SessionNotice) -> None:
         """Send a notice, behind everything played before it."""
         ...
 

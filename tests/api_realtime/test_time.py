@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect
-from nur_server.api.wire.realtime.connection import Connection, Held, Manners
-from nur_server.audio.formats import AudioFormat
+from nur_server.api.wire.realtime.codec import RealtimeDialect
 from nur_server.clock import SystemClock
 from nur_server.conversation.events import EndedReason
-from nur_server.opening.plan import SessionPlan, plan_for_agent
+from nur_server.opening.plan import plan_for_agent
 from nur_server.opening.prepare import Identity, prepare
 from nur_server.session.runner import Session
 from nur_server.store.records import SessionFields
-from nur_server.transports.websocket import WebSocketTransport
+from nur_server.transports.client import ClientConnection, ClientLimits
 from tests.api_realtime.conftest import Serve, Server
 
 
@@ -90,17 +88,16 @@ class Line:
 
 
 @asynccontextmanager
-async def started(server: Server) -> AsyncIterator[tuple[Session, SessionPlan]]:
+async def started(server: Server) -> AsyncIterator[Session]:
     services = server.services
     agent = await services.agents(await account_of(server)).get(await server.make_agent())
     record = await services.sessions(agent.account_id).create(
         SessionFields(agent_id=agent.id, expires_at=services.clock.now() + timedelta(hours=1))
     )
     plan = plan_for_agent(agent, record)
-    identity = Identity(agent.account_id, record.id)
-    session = services.live.start(prepare(plan, identity, services.catalogue).setup)
-    await asyncio.sleep(0)
-    yield session, plan
+    identity = Identity(agent.account_id, record.id, record.expires_at)
+    session = services.live.start(prepare(plan, identity, services.catalogue))
+    yield session
 
 
 async def account_of(server: Server) -> str:
@@ -111,20 +108,21 @@ async def account_of(server: Server) -> str:
         return session.setup.account_id
 
 
-def connection(server: Server, session: Session, held: Held, line: Line, **manners: Any) -> Any:
-    dialect = RealtimeDialect(server.services.clock, AudioFormat(), AudioFrames.JSON)
-    transport = WebSocketTransport(line.send, dialect, 24_000)
-    polite = Manners(max_frame_bytes=10_000, takes_binary_audio=True, **manners)
-    return Connection(session, held, transport, dialect, polite, server.services)
+def connection(server: Server, session: Session, line: Line, **limits: Any) -> ClientConnection:
+    clock = server.services.clock
+    made = ClientConnection(
+        line.send, RealtimeDialect(clock), ClientLimits(max_frame_bytes=10_000, **limits), clock
+    )
+    session.attach(made)
+    return made
 
 
 async def test_a_client_that_is_connected_and_silent_for_too_long_is_sent_away(
     server: Server,
 ) -> None:
     line = Line()
-    async with started(server) as (session, plan):
-        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
-        serving = connection(server, session, held, line, idle_seconds=0.05)
+    async with started(server) as session:
+        serving = connection(server, session, line, idle_seconds=0.05)
         async with asyncio.timeout(10):
             await serving.serve(line.said.get)
         assert (await session.wait_ended()).reason is EndedReason.SILENCE
@@ -133,9 +131,8 @@ async def test_a_client_that_is_connected_and_silent_for_too_long_is_sent_away(
 
 async def test_any_message_counts_as_being_there(server: Server) -> None:
     line = Line()
-    async with started(server) as (session, plan):
-        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
-        serving = connection(server, session, held, line, idle_seconds=0.4)
+    async with started(server) as session:
+        serving = connection(server, session, line, idle_seconds=0.4)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(serving.serve(line.said.get))
             for _ in range(8):
@@ -151,11 +148,11 @@ async def test_any_message_counts_as_being_there(server: Server) -> None:
 
 async def test_a_session_that_ended_before_its_client_arrived_is_closed(server: Server) -> None:
     line = Line()
-    async with started(server) as (session, plan):
+    async with started(server) as session:
         session.end(EndedReason.CLIENT_ENDED)
-        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
         async with asyncio.timeout(10):
-            await connection(server, session, held, line).serve(line.said.get)
+            await session.wait_ended()
+            await connection(server, session, line).serve(line.said.get)
     assert line.sent == [{"type": "websocket.close", "code": 1000, "reason": "session_ended"}]
 
 
@@ -167,10 +164,9 @@ async def test_a_fault_in_a_connection_closes_it_and_the_session_waits(
     async def broken() -> Any:
         raise RuntimeError("the line is broken")
 
-    async with started(server) as (session, plan):
-        held = Held(plan, server.services.clock.now().timestamp() + 3_600)
+    async with started(server) as session:
         async with asyncio.timeout(10):
-            await connection(server, session, held, line).serve(broken)
+            await connection(server, session, line).serve(broken)
         assert not session.is_over
     assert line.sent[-1]["code"] == 1011
     assert '"internal_error"' in line.sent[-2]["text"]

@@ -15,15 +15,18 @@ import pytest
 
 from nur_server.api import errors
 from nur_server.api.routes import realtime
-from nur_server.api.wire.realtime import connection, schemas
+from nur_server.api.wire.realtime import schemas
 from nur_server.api.wire.realtime.codec import _FAREWELLS, KINDS, AudioFrames, decode
-from nur_server.api.wire.realtime.meter import Allowance
 from nur_server.api.wire.realtime.options import _PARAMS, echo
 from nur_server.conversation.notices import ReplyStatus
-from nur_server.opening.plan import _IMMUTABLE, SessionPlan
+from nur_server.meter import Allowance
+from nur_server.opening.plan import _IMMUTABLE
+from nur_server.options import SessionOptions
+from nur_server.ports import SessionAbout
 from nur_server.providers.scripted import Call
 from nur_server.session.runner import KEPT_NOTICES
 from nur_server.settings import Settings
+from nur_server.transports import client
 from nur_server.transports.websocket import Limits
 from tests.api_realtime.conftest import RATE, Serve, tone
 from tests.docs.page import Page, bounds, missing_links, named, says
@@ -75,7 +78,7 @@ def test_every_event_has_its_example() -> None:
 
 
 def test_the_settings_in_force_are_named() -> None:
-    shown = echo(SessionPlan(), "ses_1")
+    shown = echo(SessionAbout("ses_1", None, SessionOptions(), (), None))
     names = {*shown, *shown["input"], *shown["output"]}
     (text,) = [line for line in SERVER.text.splitlines() if line.startswith("`config` has")]
     assert names == set(named(text)) - {"config", "[hidden]"}
@@ -161,7 +164,7 @@ def test_every_close_code_has_its_row() -> None:
 
 def test_limits_are_as_the_page_says() -> None:
     limits = Limits()
-    idle_minutes = connection.IDLE_SECONDS / 60
+    idle_minutes = client.IDLE_SECONDS / 60
     for text in (
         f"| First message on `/v1/ws` | {realtime.FIRST_MESSAGE_SECONDS:g} s;",
         f"| Nothing at all from a connected client | {idle_minutes:g} minutes;",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nur_server.commands import CreateReply
 from nur_server.conversation.notices import ReplyDone, ReplyStatus
 from nur_server.testing import Rehearsal, World, conversation
 from nur_server.testing.tools import Bench
@@ -18,7 +19,7 @@ async def test_the_next_call_is_answered_after_a_hang_up_in_the_middle(seconds: 
         await call.hangs_up()
         other = Rehearsal(call.live, call.setup, Voice(), World(), Bench({}))
         other.session.attach(other.ear)
-        other.session.request_reply()
+        other.session.command(CreateReply())
         await call.until(lambda: bool(other.ear.of(ReplyDone)))
         assert other.ear.of(ReplyDone)[0].status is ReplyStatus.COMPLETED
         assert other.ear.audio

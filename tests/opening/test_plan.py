@@ -89,8 +89,12 @@ def update(plan: SessionPlan, asked: SessionPart) -> SessionPlan:
     return updated(plan, options_of(asked), warnings_of(asked))
 
 
+def echoed(plan: SessionPlan) -> dict[str, Any]:
+    return echo(prepare(plan, Identity("acc_1", "ses_1"), CATALOGUE).about)
+
+
 def made(configuration: SessionPlan, catalogue: Catalogue = CATALOGUE) -> SessionSetup:
-    return prepare(configuration, Identity("acc_1", "ses_1"), catalogue).setup
+    return prepare(configuration, Identity("acc_1", "ses_1"), catalogue)
 
 
 def refused(configuration: SessionPlan | None, **session: Any) -> InvalidRequest:
@@ -328,7 +332,8 @@ def test_what_the_connection_asks_for_goes_before_the_agent_s_format() -> None:
     telephone = AudioFormat(Encoding.MULAW, 8_000)
     configured = agent(settings={"output": {"format": {"encoding": "audio/pcm"}}})
     configuration = plan_for_agent(configured, session(), connection_formats(telephone))
-    assert configuration.input_format == configuration.output_format == telephone
+    options = configuration.options
+    assert options.input_format == options.output_format == telephone
     assert made(configuration).output_rate == 8_000
 
 
@@ -403,12 +408,13 @@ def test_what_cannot_change_is_refused_by_name(session: dict[str, Any], param: s
     ],
 )
 def test_repeating_a_value_is_no_change(session: dict[str, Any]) -> None:
-    assert made(update(BEGUN, part(**session))) == made(BEGUN)
+    repeated = made(update(BEGUN, part(**session)))
+    assert replace(repeated, options=made(BEGUN).options) == made(BEGUN)
 
 
 def test_the_input_format_may_change() -> None:
     changed = update(BEGUN, part(input={"format": {"encoding": "audio/pcmu"}}))
-    assert changed.input_format == AudioFormat(Encoding.MULAW, 8_000)
+    assert changed.options.input_format == AudioFormat(Encoding.MULAW, 8_000)
 
 
 def test_an_agent_is_named_first_or_never() -> None:
@@ -425,7 +431,7 @@ def test_silences_are_judged_together_with_what_was_set_before() -> None:
 
 
 def test_the_echo_has_the_documented_skeleton() -> None:
-    assert echo(from_update(part()), "ses_1") == {
+    assert echoed(from_update(part())) == {
         "id": "ses_1",
         "agent_id": None,
         "system_prompt": "",
@@ -457,7 +463,7 @@ def test_the_echo_has_the_documented_skeleton() -> None:
 def test_the_echo_shows_tools_flat_and_without_secrets() -> None:
     nested = {"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}
     configuration = plan_for_agent(agent(tools=(AT_AN_ADDRESS, nested)))
-    first, second = echo(configuration, "ses_1")["tools"]
+    first, second = echoed(configuration)["tools"]
     assert (first["name"], first["execution_mode"]) == ("lookup_order", "interactive")
     assert first["http"]["url"] == "https://example.com/orders"
     assert "secret" not in str(first)
@@ -486,7 +492,7 @@ def test_an_address_this_server_may_not_call_is_refused() -> None:
 
 def test_tools_given_back_as_they_are_shown_keep_their_secrets() -> None:
     begun = from_update(part(tools=[AT_AN_ADDRESS]))
-    shown = echo(begun, "ses_1")["tools"]
+    shown = echoed(begun)["tools"]
     changed = update(begun, part(tools=shown))
     found = tool_endpoints(changed, allow_private=False)
     assert dict(found["lookup_order"].headers) == {"X-Token": "secret"}
@@ -494,7 +500,7 @@ def test_tools_given_back_as_they_are_shown_keep_their_secrets() -> None:
 
 def test_a_secret_nobody_gave_is_refused() -> None:
     begun = from_update(part(tools=[AT_AN_ADDRESS]))
-    shown = echo(begun, "ses_1")["tools"]
+    shown = echoed(begun)["tools"]
     elsewhere = [{**shown[0], "http": {**shown[0]["http"], "url": "https://example.org/"}}]
     assert refused(begun, tools=elsewhere).param == "tools[0].http.headers"
 

@@ -17,6 +17,8 @@ from nur_server.ports import (
     LanguageModel,
     ListenOptions,
     Samples,
+    SessionInput,
+    SessionNotice,
     SessionSummary,
     SpeechToText,
     TextToSpeech,
@@ -45,6 +47,13 @@ class Ear:
 
     heard: list[tuple[float, str, Any]] = field(default_factory=list)
     closed: EndedReason | None = None
+    is_replaced: bool = False
+
+    def connect(self, listener: SessionInput) -> None:
+        pass
+
+    def replaced(self) -> None:
+        self.is_replaced = True
 
     def play(self, response_id: str, samples: Samples) -> None:
         self.heard.append((self._now(), response_id, samples))
@@ -52,7 +61,7 @@ class Ear:
     def clear(self, response_id: str) -> None:
         self.heard.append((self._now(), "clear", response_id))
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, notice: SessionNotice) -> None:
         self.heard.append((self._now(), "notice", notice))
 
     def close(self, reason: EndedReason) -> None:
@@ -179,7 +188,6 @@ async def scene(
         tts=tts,
     )
     session = live.start(setup)
-    await asyncio.sleep(0)
     ear = Ear()
     session.attach(ear)
     one = Scene(live, session, ear, memory, llm, stt, tts)

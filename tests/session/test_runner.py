@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from nur_server.commands import AddMessage, CreateReply
 from nur_server.conversation.config import ToolRunner, ToolSpec
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import EndedReason, Role
@@ -244,8 +245,8 @@ async def test_the_journal_replays_to_the_same_turns() -> None:
 
 async def test_a_reply_without_speech() -> None:
     async with scene(config=replace(CONFIG, speaks=False), replies=[[Say("In words.")]]) as s:
-        s.session.add_message(Role.USER, "Say it in words.")
-        s.session.request_reply()
+        s.session.command(AddMessage(Role.USER, "Say it in words."))
+        s.session.command(CreateReply())
         await asyncio.sleep(1)
         assert s.memory.said_by("agent") == ["In words."]
         assert s.ear.audio == []

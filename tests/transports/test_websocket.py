@@ -1,7 +1,7 @@
 """What a client gets, in which order, and what happens to one that does not read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -11,8 +11,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import AgentTranscript, Notice, ReplyStarted
-from nur_server.ports import Samples, Transport
+from nur_server.conversation.notices import AgentTranscript, ReplyStarted
+from nur_server.ports import Samples, SessionNotice, Transport
 from nur_server.transports.websocket import Limits, State, WebSocketTransport
 from tests.transports.served import served
 
@@ -27,8 +27,8 @@ class PlainDialect:
     def audio(self, response_id: str, samples: Samples) -> bytes:
         return samples.tobytes()
 
-    def notice(self, notice: Notice) -> str:
-        return type(notice).__name__
+    def encode(self, notice: SessionNotice) -> Sequence[str]:
+        return [type(notice).__name__]
 
     def farewell(self, reason: EndedReason) -> tuple[int, str]:
         return 1000, reason.value

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from nur_server.api.nesting import MAX_NESTING
 from nur_server.api.wire.realtime import schemas
 from nur_server.api.wire.realtime.codec import KINDS, AudioFrames, RealtimeDialect, decode
+from nur_server.api.wire.realtime.options import echo
 from nur_server.audio.formats import AudioFormat, Encoding
 from nur_server.clock import ManualClock
 from nur_server.conversation import notices
 from nur_server.conversation.events import EndedReason
-from nur_server.errors import BadRequest, InvalidRequest, NurError
+from nur_server.errors import BadRequest, InvalidRequest, NurError, Unauthorized
+from nur_server.options import OutputOptions, SessionOptions
+from nur_server.ports import SessionAbout, SessionUpdated
 
 RECORDED = sorted((Path(__file__).parent / "realtime").glob("*.jsonl"))
 CLOCK = ManualClock()
@@ -31,7 +34,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def dialect(
     audio: AudioFormat | None = None, frames: AudioFrames = AudioFrames.JSON
 ) -> RealtimeDialect:
-    return RealtimeDialect(CLOCK, audio or AudioFormat(), frames)
+    made = RealtimeDialect(CLOCK, frames)
+    made.configure(SessionOptions(output=OutputOptions(format=audio or AudioFormat())))
+    return made
 
 
 def refusal(message: object) -> NurError:
@@ -62,7 +67,7 @@ def test_what_the_session_tells_is_written_as_recorded(path: Path) -> None:
     for line in lines(path):
         if "notice" in line:
             notice = msgspec.convert(line["with"], getattr(notices, line["notice"]))
-            written = speaker.notice(notice)
+            (written,) = speaker.encode(notice)
         elif "audio" in line:
             text = speaker.audio(line["of"], np.array(line["audio"], np.int16))
             assert isinstance(text, str)
@@ -84,20 +89,23 @@ def test_every_message_and_every_notice_is_in_a_recording() -> None:
 
 def test_the_session_s_own_messages() -> None:
     speaker = dialect()
-    assert json.loads(speaker.ready("ses_1", {"id": "ses_1"}, 1_767_225_600)) == {
+    about = SessionAbout("ses_1", None, SessionOptions(), ("careful",), CLOCK.now())
+    (hello,) = speaker.hello(about)
+    assert json.loads(hello) == {
         "type": "session.ready",
         "timestamp": NOW,
         "session_id": "ses_1",
-        "config": {"id": "ses_1"},
-        "expires_at": 1_767_225_600,
+        "config": echo(about),
+        "expires_at": int(NOW),
     }
-    assert json.loads(speaker.updated({"id": "ses_1"}, ("careful",))) == {
+    (updated,) = speaker.encode(SessionUpdated(about))
+    assert json.loads(updated) == {
         "type": "session.updated",
         "timestamp": NOW,
-        "config": {"id": "ses_1"},
+        "config": echo(about),
         "warnings": ["careful"],
     }
-    assert json.loads(speaker.error("unauthorized", "Authentication failed")) == {
+    assert json.loads(speaker.error(Unauthorized("Authentication failed"))) == {
         "type": "session.error",
         "timestamp": NOW,
         "code": "unauthorized",

@@ -57,6 +57,7 @@ from nur_server.jobs.announcing import AnnouncingSink
 from nur_server.jobs.post_call import PostCall
 from nur_server.jobs.scheduled_calls import ScheduledCalls, scheduling
 from nur_server.jobs.work import Times, Work
+from nur_server.opening.sessions import Opener
 from nur_server.opening.toolbox import Toolbox
 from nur_server.ports import DialRequest, Line
 from nur_server.providers.catalogue import Catalogue
@@ -333,6 +334,7 @@ async def _start(
         catalogue=catalogue,
         live=live,
         toolbox=toolbox,
+        opener=Opener(catalogue, live, toolbox, settings.allow_private_urls),
         tokens=Tokens(secret, clock, single_use=settings.single_use_tokens),
         rate_limits=given.rate_limits,
         calls=call_service,

@@ -47,7 +47,7 @@ class AgentSetups:
         plan = plan_for_agent(agent, session)
         is_outbound = call.direction is Direction.OUTBOUND
         identity = Identity(call.account_id, call.session_id, is_outbound=is_outbound)
-        prepared = prepare(plan, identity, self._catalogue).setup
+        prepared = prepare(plan, identity, self._catalogue)
         # The agent may be deleted while its calls go on, and its tools with it.
         self._toolbox.open(call.session_id, agent_endpoints(agent, session))
         return replace(prepared, conversation=_on_the_phone(prepared.conversation, call))

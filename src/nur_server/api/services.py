@@ -10,6 +10,7 @@ from nur_server.api.tokens import Tokens
 from nur_server.calls.service import CallService
 from nur_server.calls.verification import Verification
 from nur_server.clock import Clock
+from nur_server.opening.sessions import Opener
 from nur_server.opening.toolbox import Toolbox
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions
@@ -39,6 +40,7 @@ class Services:
     catalogue: Catalogue
     live: LiveSessions
     toolbox: Toolbox
+    opener: Opener
     tokens: Tokens
     rate_limits: RateLimits
     calls: CallService

@@ -5,14 +5,14 @@ from pydantic import ValidationError
 from nur_server.api.errors import as_nur_error
 from nur_server.api.services import Services
 from nur_server.api.webhook_bodies import WebhookBody
-from nur_server.api.wire.realtime.schemas import WebhookPart
 from nur_server.errors import InvalidRequest
 from nur_server.jobs.webhooks import check_receiver
+from nur_server.options import WebhookOptions
 from nur_server.store.records import SessionRecord
 from nur_server.store.webhooks import EVERY_EVENT, attach
 
 
-def read_webhook(part: WebhookPart, *, allow_private: bool) -> WebhookBody:
+def read_webhook(part: WebhookOptions, *, allow_private: bool) -> WebhookBody:
     """The webhook that is asked for; without events it is told of all.
 
     Raises `InvalidRequest` (`invalid_webhook`).

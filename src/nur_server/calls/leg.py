@@ -6,8 +6,8 @@ from nur_server.calls.line import CallLine
 from nur_server.clock import Clock
 from nur_server.conversation.config import ToolRunner
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import CallAnswered, Notice, ToolCallRequested
-from nur_server.ports import CallLeg, HangupCause, LegListener, Samples
+from nur_server.conversation.notices import CallAnswered, ToolCallRequested
+from nur_server.ports import CallLeg, HangupCause, LegListener, Samples, SessionNotice
 
 NOBODY = "Nobody is connected who could run this tool. Go on without it."
 
@@ -64,7 +64,10 @@ class WatchedLeg:
     def clear(self, response_id: str) -> None:
         self._leg.clear(response_id)
 
-    def notify(self, notice: Notice) -> None:
+    def replaced(self) -> None:
+        """A call has one line; nothing replaces it."""
+
+    def notify(self, notice: SessionNotice) -> None:
         match notice:
             case ToolCallRequested(call_id=call_id, runner=ToolRunner.CLIENT):
                 self._answer_tool(call_id, NOBODY, True)

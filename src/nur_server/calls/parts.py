@@ -87,8 +87,6 @@ class Talk:
             leg.close(EndedReason.INTERNAL_ERROR)
             return states.answered(EndedReason.INTERNAL_ERROR, error.code, error.message)
         watched = WatchedLeg(leg, line, self._clock, self._check_transfer, session.answer_tool)
-        # The session's own task must have begun before the call is attached.
-        await asyncio.sleep(0)
         session.connect(watched)
         watching = asyncio.create_task(self._watch(session, watched, line))
         try:

@@ -11,8 +11,8 @@ from nur_server.audio.formats import AudioFormat
 from nur_server.errors import InvalidRequest
 from nur_server.opening.toolbox import endpoints
 from nur_server.options import (
+    UNSET,
     InputOptions,
-    Modality,
     OutputOptions,
     RecordingOptions,
     SessionOptions,
@@ -36,24 +36,8 @@ class SessionPlan:
     """The stored session, where it was made before its client came."""
     warnings: tuple[str, ...] = ()
     """About what was asked for last."""
-
-    @property
-    def input_format(self) -> AudioFormat:
-        return given(self.options.input.format, AudioFormat())
-
-    @property
-    def output_format(self) -> AudioFormat:
-        return given(self.options.output.format, AudioFormat())
-
-    @property
-    def hears_audio(self) -> bool:
-        """False: the client types."""
-        return given(self.options.input.modality, Modality.AUDIO) is Modality.AUDIO
-
-    @property
-    def speaks(self) -> bool:
-        """False: replies are text only."""
-        return given(self.options.output.modality, Modality.AUDIO) is Modality.AUDIO
+    client_tools: bool = False
+    """The tools came from the client, not from a stored agent."""
 
     @property
     def voice_id(self) -> str:
@@ -99,7 +83,9 @@ def plan_for_agent(
 def plan_for_client(asked: SessionOptions, warnings: Iterable[str] = ()) -> SessionPlan:
     """The plan of a client that brings the whole configuration. Raises `InvalidRequest`."""
     options = merge(SessionOptions(), _with_secrets(asked, ()))
-    plan = SessionPlan(options, warnings=(*ineffective(asked), *warnings))
+    plan = SessionPlan(
+        options, warnings=(*ineffective(asked), *warnings), client_tools=asked.tools is not UNSET
+    )
     _check(plan)
     return plan
 
@@ -115,6 +101,7 @@ def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = 
         plan,
         options=merge(plan.options, asked),
         warnings=(*ineffective(asked), *warnings),
+        client_tools=plan.client_tools or asked.tools is not UNSET,
     )
     _check(changed)
     for option, value_of in _IMMUTABLE.items():
@@ -128,10 +115,14 @@ def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = 
 
 
 def tool_endpoints(plan: SessionPlan, *, allow_private: bool) -> dict[str, ToolEndpoint]:
-    """Where the tools run that this server runs. Raises `InvalidRequest` for an address it may
-    not call."""
+    """Where the tools run that this server runs.
+
+    The addresses of a stored agent were checked when it was stored, and are again at each call.
+    Raises `InvalidRequest` for an address of the client's that this server may not call.
+    """
     tools = read_tools(plan.tools, tool_url=plan.tool_url)
-    check_addresses(tools, allow_private=allow_private)
+    if plan.client_tools:
+        check_addresses(tools, allow_private=allow_private)
     agent, record = plan.agent, plan.record
     return endpoints(
         tools,
@@ -165,10 +156,10 @@ def _recording_of(record: SessionRecord | None) -> RecordingOptions:
 
 _IMMUTABLE: Mapping[str, Callable[[SessionPlan], object]] = {
     "greeting": lambda plan: given(plan.options.greeting, "") or None,
-    "input.modality": lambda plan: plan.hears_audio,
-    "output.modality": lambda plan: plan.speaks,
+    "input.modality": lambda plan: plan.options.hears_audio,
+    "output.modality": lambda plan: plan.options.speaks,
     "output.voice_id": lambda plan: _canonical(plan.voice_id),
-    "output.format": lambda plan: plan.output_format,
+    "output.format": lambda plan: plan.options.output_format,
     "webhook": lambda plan: given(plan.options.webhook, None),
 }
 """What the first words of a session, its files and its receivers depend on."""

@@ -1,6 +1,7 @@
 """From a plan to the engines and settings that a session runs on."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from nur_server.agents.options import agent_options
 from nur_server.agents.tools import normalise_tools
@@ -33,18 +34,13 @@ class Identity:
 
     account_id: str
     session_id: str
+    expires_at: datetime | None = None
+    """When the session ends at the latest. None: never."""
     is_outbound: bool = False
     """A call that this server has placed: who, or what, answers it is not known yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    setup: SessionSetup
-    warnings: tuple[str, ...]
-    """What the client should know: options without effect, engines that stand in for others."""
-
-
-def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Prepared:
+def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> SessionSetup:
     """The session's engines and settings.
 
     Raises `InvalidRequest` for an unknown voice or model, a bad tool, or values that do not go
@@ -55,7 +51,9 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Prep
     llm = catalogue.language_model(given(models.llm_model, None))
     tts = catalogue.text_to_speech(given(models.tts_model, None))
     listen = _listen(options)
-    setup = SessionSetup(
+    unheeded = _unheeded(stt, listen)
+    warnings = (*plan.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
+    return SessionSetup(
         account_id=identity.account_id,
         session_id=identity.session_id,
         agent_id=plan.agent.id if plan.agent else None,
@@ -67,15 +65,15 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Prep
         tts=tts.engine,
         speed=given(options.output.speed, 1.0),
         volume=given(options.output.volume_percent, FULL_VOLUME_PERCENT) / FULL_VOLUME_PERCENT,
-        output_rate=plan.output_format.sample_rate,
+        output_rate=options.output_format.sample_rate,
         temperature=given(models.temperature, None),
         max_tokens=given(models.max_tokens, None),
         is_recorded=plan.is_recorded,
         keep_recording_days=given(options.recording.retention_days, None),
+        options=options,
+        warnings=tuple(dict.fromkeys(warnings)),
+        expires_at=identity.expires_at,
     )
-    unheeded = _unheeded(stt, listen)
-    warnings = (*plan.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
-    return Prepared(setup, tuple(dict.fromkeys(warnings)))
 
 
 def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
@@ -113,7 +111,7 @@ def _conversation(
         tool_filler=given(asked.tool_filler, usual.tool_filler) or None,
         tool_filler_seconds=given(asked.tool_filler_seconds, usual.tool_filler_seconds),
         silence=_silence(asked.silence),
-        speaks=plan.speaks,
+        speaks=asked.speaks,
         has_turn_model=catalogue.turn_model is not None,
         answering=_answering(asked.answering, identity),
     )

@@ -12,7 +12,7 @@ from nur_server.ports import SessionSink, ToolServer, TurnModel, VoiceActivityDe
 from nur_server.session.metrics import Metrics, Tracer
 from nur_server.session.pacer import Pacer
 from nur_server.session.recorder import Recorders
-from nur_server.session.runner import Session, SessionServices
+from nur_server.session.runner import Configure, Session, SessionServices
 from nur_server.session.setup import SessionSetup
 
 log = structlog.get_logger()
@@ -60,8 +60,10 @@ class LiveSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def start(self, setup: SessionSetup) -> Session:
+    def start(self, setup: SessionSetup, configure: Configure | None = None) -> Session:
         """Start a session; it opens when a transport is attached.
+
+        It takes what it is given from here on, and handles it in order once its task has begun.
 
         Raises `errors.Unavailable` when the process is full or stopping, and `errors.Conflict`
         when the session is live already.
@@ -78,7 +80,7 @@ class LiveSessions:
             raise Conflict(f"session {setup.session_id} is live already")
         if self._pacing is None:
             self._pacing = asyncio.create_task(self._pacer.run(), name="pacer")
-        session = Session(setup, self._services)
+        session = Session(setup, self._services, configure)
         self._sessions[setup.session_id] = session
         self._tasks[setup.session_id] = asyncio.create_task(
             self._run(session), name=setup.session_id

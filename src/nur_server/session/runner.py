@@ -18,6 +18,21 @@ from nur_server.audio.playout import Playout, Samples
 from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.clock import Clock
+from nur_server.commands import (
+    AddMessage,
+    AnswerTool,
+    AppendInput,
+    CancelReply,
+    ClearInput,
+    Command,
+    CommitInput,
+    CreateReply,
+    EndKind,
+    EndSession,
+    ReportPlayed,
+    TruncateReply,
+    UpdateSession,
+)
 from nur_server.conversation.actions import (
     Action,
     CallTool,
@@ -61,7 +76,6 @@ from nur_server.conversation.events import (
     PlayoutProgressed,
     ReplyCancelled,
     ReplyRequested,
-    Role,
     SessionOpened,
     SpeechScored,
     Ticked,
@@ -72,14 +86,18 @@ from nur_server.conversation.events import (
     TurnScored,
 )
 from nur_server.conversation.journal import JournalWriter, as_stored
-from nur_server.conversation.notices import Notice
-from nur_server.errors import NurError
+from nur_server.errors import BadRequest, NurError
+from nur_server.meter import MessageMeter
+from nur_server.options import SessionOptions
 from nur_server.ports import (
     ActivityScore,
     CallLeg,
     HangupCause,
+    SessionAbout,
+    SessionNotice,
     SessionSink,
     SessionSummary,
+    SessionUpdated,
     ToolRequest,
     ToolServer,
     Transport,
@@ -112,6 +130,11 @@ _HANGUPS = {
     HangupCause.NO_MEDIA: EndedReason.NO_MEDIA,
 }
 """What a hang-up in mid-conversation means, where it is not just that."""
+
+
+Configure = Callable[[SessionOptions, tuple[str, ...]], SessionSetup]
+"""A running session's settings after a client's changes, and warnings of its dialect. Raises
+`InvalidRequest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +184,12 @@ class _Live:
 class Session:
     """A conversation with somebody. For one event loop; methods return at once unless `async`."""
 
-    def __init__(self, setup: SessionSetup, services: SessionServices) -> None:
+    def __init__(
+        self, setup: SessionSetup, services: SessionServices, configure: Configure | None = None
+    ) -> None:
         self._setup = setup
+        self._configure = configure
+        self.message_meter = MessageMeter(services.clock.monotonic())
         self._services = services
         config = as_stored(setup.conversation)
         self._conversation = Conversation(config)
@@ -174,7 +201,7 @@ class Session:
         self._delay_seconds = 0.0
         """Between sending audio and its being heard, as the client's marks tell it."""
         self._was_attached = False
-        self._kept: deque[Notice] = deque(maxlen=KEPT_NOTICES)
+        self._kept: deque[SessionNotice] = deque(maxlen=KEPT_NOTICES)
         self._inbox: deque[Callable[[float], Event]] = deque()
         self._is_handling = False
         self._recent = RecentAudio()
@@ -195,6 +222,10 @@ class Session:
     @property
     def setup(self) -> SessionSetup:
         return self._setup
+
+    @property
+    def about(self) -> SessionAbout:
+        return self._setup.about
 
     @property
     def is_over(self) -> bool:
@@ -218,12 +249,17 @@ class Session:
 
         The first one opens the conversation; a later one resumes it and replaces the one before.
         """
-        if self.is_over:
+        if self._ended_reason is not None:
+            transport.connect(self)
+            transport.close(self._ended_reason)
             return
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
-        had_transport, self._transport = self._transport is not None, transport
+        earlier, self._transport = self._transport, transport
+        if earlier is not None:
+            earlier.replaced()
+        transport.connect(self)
         if not self._was_attached:
             self._was_attached = True
             self._services.metrics.sessions_started.inc()
@@ -233,7 +269,7 @@ class Session:
             return
         while self._kept:
             transport.notify(self._kept.popleft())
-        if not had_transport:
+        if earlier is None:
             self._feed(ClientResumed)
 
     def detach(self, transport: Transport) -> None:
@@ -263,18 +299,49 @@ class Session:
         if self._beep is not None and self._beep.hear(samples):
             self._feed(BeepHeard)
 
-    def reconfigure(self, setup: SessionSetup) -> None:
-        """Go on with other settings: voice and models from the next utterance and reply on."""
-        self._setup = setup
-        config = as_stored(setup.conversation)
+    def command(self, command: Command) -> None:
+        """Do what the client asks. Raises `NurError` for what it may not, or cannot, ask."""
+        match command:
+            case AppendInput(samples):
+                self.hear(samples)
+            case UpdateSession(options, warnings):
+                self._update(options, warnings)
+            case CreateReply(instructions):
+                wanted = instructions and well_formed(instructions)
+                self._feed(lambda at: ReplyRequested(at, wanted))
+            case CancelReply(reply_id):
+                self._feed(lambda at: ReplyCancelled(at, reply_id))
+            case AnswerTool(call_id, result, is_error):
+                self.answer_tool(call_id, result, is_error)
+            case AddMessage(role, content):
+                added = well_formed(content)
+                self._feed(lambda at: MessageAdded(at, role, added))
+            case EndSession(kind):
+                is_patient = kind is EndKind.AFTER_REPLY
+                self.end(EndedReason.CLIENT_ENDED, finish_speaking=is_patient)
+            case ReportPlayed(reply_id, played_ms):
+                self.played(reply_id, played_ms)
+            case CommitInput() | ClearInput() | TruncateReply():
+                raise BadRequest(
+                    f"{type(command).__name__} is not supported by this session",
+                    code="unsupported",
+                )
+            case _:
+                assert_never(command)
+
+    def _update(self, options: SessionOptions, warnings: tuple[str, ...]) -> None:
+        if self._configure is None:
+            raise BadRequest("this session cannot be changed", code="unsupported")
+        self._setup = self._configure(options, warnings)
+        config = as_stored(self._setup.conversation)
         self._feed(lambda at: ConfigChanged(at, config))
+        self._notify(SessionUpdated(self.about))
 
     def connect(self, leg: CallLeg) -> None:
         """Talk over a phone call that was answered and whose media flows."""
         self._leg = leg
         if self._setup.conversation.answering is not None:
             self._beep = BeepDetector(LISTEN_RATE)
-        leg.connect(self)
         self.attach(leg)
 
     def press(self, digit: str) -> None:
@@ -292,20 +359,6 @@ class Session:
     def hung_up(self, cause: HangupCause) -> None:
         """The far end of the call is gone."""
         self.end(_HANGUPS.get(cause, EndedReason.CALLER_HUNG_UP))
-
-    def add_message(self, role: Role, content: str) -> None:
-        """Add context; it triggers no reply."""
-        added = well_formed(content)
-        self._feed(lambda at: MessageAdded(at, role, added))
-
-    def request_reply(self, instructions: str | None = None) -> None:
-        """Make the agent speak now."""
-        wanted = instructions and well_formed(instructions)
-        self._feed(lambda at: ReplyRequested(at, wanted))
-
-    def cancel_reply(self, reply_id: str | None = None) -> None:
-        """Stop a reply; None: whichever is running."""
-        self._feed(lambda at: ReplyCancelled(at, reply_id))
 
     def answer_tool(self, call_id: str, result: str, is_error: bool = False) -> bool:
         """Take a client's tool result. False when no such call waits for one."""
@@ -459,8 +512,9 @@ class Session:
             case _:
                 assert_never(action)
 
-    def _notify(self, notice: Notice) -> None:
-        self._tally.notice(notice)
+    def _notify(self, notice: SessionNotice) -> None:
+        if not isinstance(notice, SessionUpdated):
+            self._tally.notice(notice)
         if self._transport is not None:
             self._transport.notify(notice)
         else:

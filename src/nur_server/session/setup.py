@@ -1,9 +1,11 @@
 """Everything a session needs to know before it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from nur_server.conversation.config import ConversationConfig
-from nur_server.ports import LanguageModel, ListenOptions, SpeechToText, TextToSpeech
+from nur_server.options import SessionOptions
+from nur_server.ports import LanguageModel, ListenOptions, SessionAbout, SpeechToText, TextToSpeech
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +34,16 @@ class SessionSetup:
     is_recorded: bool = False
     keep_recording_days: int | None = None
     """None: for good."""
+    options: SessionOptions = field(default_factory=SessionOptions)
+    """What was asked for, as clients are shown it."""
+    warnings: tuple[str, ...] = ()
+    """What the client should know: options without effect, engines that stand in for others."""
+    expires_at: datetime | None = None
+    """When the session ends at the latest. None: never."""
+
+    @property
+    def about(self) -> SessionAbout:
+        """What a client is shown of it."""
+        return SessionAbout(
+            self.session_id, self.agent_id, self.options, self.warnings, self.expires_at
+        )

@@ -55,7 +55,7 @@ def setup_of(agent: Mapping[str, Any], opening: Opening, catalogue: Catalogue) -
         updated_at=MADE_AT,
     )
     plan = plan_for_agent(record, _session(opening))
-    return prepare(plan, Identity(ACCOUNT_ID, SESSION_ID), catalogue).setup
+    return prepare(plan, Identity(ACCOUNT_ID, SESSION_ID), catalogue)
 
 
 def _session(opening: Opening) -> SessionRecord:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import Notice
-from nur_server.ports import Samples
+from nur_server.ports import Samples, SessionInput, SessionNotice, SessionUpdated
 
 AUDIBLE_SECONDS = 0.1
 
@@ -59,10 +59,20 @@ class Ear:
 
     arrivals: list[Arrival] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    updates: list[SessionUpdated] = field(default_factory=list)
     closed: EndedReason | None = None
+    listener: SessionInput | None = None
+    """Whose words these are."""
+    is_replaced: bool = False
     _heard_at: float | None = None
 
     # The session's side
+
+    def connect(self, listener: SessionInput) -> None:
+        self.listener = listener
+
+    def replaced(self) -> None:
+        self.is_replaced = True
 
     def play(self, response_id: str, samples: Samples) -> None:
         self._heard_at = _now()
@@ -71,7 +81,10 @@ class Ear:
     def clear(self, response_id: str) -> None:
         self.arrivals.append(Cleared(_now(), response_id))
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, notice: SessionNotice) -> None:
+        if isinstance(notice, SessionUpdated):
+            self.updates.append(notice)
+            return
         self.notices.append(notice)
         self.arrivals.append(Told(_now(), notice))
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from nur_server.commands import AddMessage, UpdateSession
 from nur_server.conversation.config import ConversationConfig, ToolRunner
 from nur_server.conversation.events import EndedReason, Role
 from nur_server.conversation.notices import (
@@ -19,6 +20,7 @@ from nur_server.conversation.notices import (
     UserTranscript,
 )
 from nur_server.conversation.record import Speaker, ToolRecord, Turn
+from nur_server.options import SessionOptions
 from nur_server.ports import (
     ReplyRequest,
     SessionSummary,
@@ -63,7 +65,8 @@ class Rehearsal:
     ) -> None:
         self.live = live
         self.setup = setup
-        self.session: Session = live.start(setup)
+        self.session: Session = live.start(setup, self._configure)
+        self._next_setup = setup
         self.memory = world.memory
         self.bench = bench
         self.voice = voice
@@ -161,13 +164,17 @@ class Rehearsal:
         """`session.update`: fields of `ConversationConfig`, `TurnDetection` or `SilencePolicy`
         change."""
         conversation = _changed(self.session.setup.conversation, changes)
-        self.session.reconfigure(replace(self.session.setup, conversation=conversation))
+        self._next_setup = replace(self.session.setup, conversation=conversation)
+        self.session.command(UpdateSession(SessionOptions()))
+
+    def _configure(self, _options: SessionOptions, _warnings: tuple[str, ...]) -> SessionSetup:
+        return self._next_setup
 
     def adds_message(self, role: Role | str, content: str) -> None:
         """The client adds context; it triggers no reply."""
         if role == Role.ASSISTANT:
             self._added.append(well_formed(content))
-        self.session.add_message(Role(role), content)
+        self.session.command(AddMessage(Role(role), content))
 
     async def hangs_up(self, reason: EndedReason = EndedReason.CLIENT_ENDED) -> SessionSummary:
         """End the session and wait until it is stored."""

@@ -20,7 +20,6 @@ from nur_server.audio import g711
 from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.resample import StreamResampler, resample
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import Notice
 from nur_server.errors import NurError
 from nur_server.ports import (
     DialRequest,
@@ -28,6 +27,7 @@ from nur_server.ports import (
     LegListener,
     Line,
     Samples,
+    SessionNotice,
     SpeakRequest,
     TextToSpeech,
 )
@@ -254,7 +254,10 @@ class LoopbackCall:
         self._to_hear = deque(item for item in self._to_hear if item[0] != response_id)
         self._queued = sum(len(data) for _, data in self._to_hear)
 
-    def notify(self, notice: Notice) -> None:
+    def replaced(self) -> None:
+        """A call has one line; nothing replaces it."""
+
+    def notify(self, notice: SessionNotice) -> None:
         """A telephone shows nothing."""
 
     def close(self, reason: EndedReason) -> None:

@@ -1,13 +1,13 @@
 """A client's WebSocket as its session sees it: one bounded queue, one writer, bounded time.
 
-Blind to the wire: a `Dialect` turns audio and notices into messages, and an ASGI `send` callable
+Blind to the wire: an `Encoder` turns audio and notices into messages, and an ASGI `send` callable
 takes them away. What a client does not read piles up here; beyond `Limits` the client is dropped,
 and the session waits for it to come back.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -15,8 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import Notice
-from nur_server.ports import Samples
+from nur_server.ports import Samples, SessionNotice
 
 log = structlog.get_logger()
 
@@ -26,12 +25,14 @@ WireMessage = str | bytes
 """A text frame, or a binary one."""
 
 
-class Dialect(Protocol):
+class Encoder(Protocol):
     """How audio and notices are written."""
 
     def audio(self, response_id: str, samples: Samples) -> WireMessage: ...
 
-    def notice(self, notice: Notice) -> WireMessage: ...
+    def encode(self, notice: SessionNotice) -> Sequence[WireMessage]:
+        """The messages that one notice becomes, in order; none for what the client is not shown."""
+        ...
 
     def farewell(self, reason: EndedReason) -> tuple[int, str]:
         """The close code and its reason text, at most 123 bytes of it."""
@@ -70,15 +71,16 @@ class _Queued:
 
 
 class WebSocketTransport:
-    """Implements `ports.Transport`. `write` is its one writer and must be running."""
+    """The output half of a transport. `write` is its one writer and must be running."""
 
     def __init__(
-        self, send: Send, dialect: Dialect, output_rate: int, limits: Limits | None = None
+        self, send: Send, encoder: Encoder, output_rate: int, limits: Limits | None = None
     ) -> None:
         self._send = send
-        self._dialect = dialect
+        self._encoder = encoder
         self._limits = limits or Limits()
-        self._max_samples = int(self._limits.backlog_seconds * output_rate)
+        self._max_samples = 0
+        self.expect_rate(output_rate)
         self._queue: deque[_Queued] = deque()
         self._queued_samples = 0
         self._state = State.OPEN
@@ -91,11 +93,15 @@ class WebSocketTransport:
     def state(self) -> State:
         return self._state
 
+    def expect_rate(self, output_rate: int) -> None:
+        """Audio comes at so many samples per second: the bound on the backlog counts by it."""
+        self._max_samples = int(self._limits.backlog_seconds * output_rate)
+
     # The session's side
 
     def play(self, response_id: str, samples: Samples) -> None:
         if self._state is State.OPEN:
-            message = self._dialect.audio(response_id, samples)
+            message = self._encoder.audio(response_id, samples)
             self._add(_Queued(message, response_id, len(samples)))
 
     def clear(self, response_id: str) -> None:
@@ -104,12 +110,13 @@ class WebSocketTransport:
         self._queue = deque(item for item in self._queue if item.response_id != response_id)
         self._queued_samples = sum(item.samples for item in self._queue)
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, notice: SessionNotice) -> None:
         if self._state is State.OPEN:
-            self._add(_Queued(self._dialect.notice(notice)))
+            for message in self._encoder.encode(notice):
+                self._add(_Queued(message))
 
     def close(self, reason: EndedReason) -> None:
-        self.shut(*self._dialect.farewell(reason))
+        self.shut(*self._encoder.farewell(reason))
 
     # The connection's side
 

@@ -84,7 +84,7 @@ async def test_a_session_runs_on_every_field(server: Server) -> None:
     agent = await _stored(server, made["id"])
     identity = Identity(agent.account_id, "ses_1")
     prepared = prepare(plan_for_agent(agent), identity, server.services.catalogue)
-    config = prepared.setup.conversation
+    config = prepared.conversation
     assert config.greeting == EVERYTHING["first_message"]
     assert [tool.name for tool in config.tools] == ["lookup_order", "refund"]
     assert config.turn_detection.vad_threshold == 0.6
@@ -92,10 +92,10 @@ async def test_a_session_runs_on_every_field(server: Server) -> None:
     assert config.silence.reprompt_seconds == 8.0
     assert config.max_duration_seconds == 600.0
     assert config.apology == "Sorry."
-    assert prepared.setup.listen.keyterms == ("Nur",)
-    assert prepared.setup.volume == 0.8
-    assert prepared.setup.speed == 1.1
-    assert prepared.setup.max_tokens == 200
+    assert prepared.listen.keyterms == ("Nur",)
+    assert prepared.volume == 0.8
+    assert prepared.speed == 1.1
+    assert prepared.max_tokens == 200
 
 
 async def _stored(server: Server, agent_id: str) -> AgentRecord:
@@ -365,7 +365,7 @@ async def test_delete_ends_live_sessions(server: Server) -> None:
     stored = await _stored(server, agent["id"])
     identity = Identity(stored.account_id, session["id"])
     live = server.services.live
-    live.start(prepare(plan_for_agent(stored), identity, server.services.catalogue).setup)
+    live.start(prepare(plan_for_agent(stored), identity, server.services.catalogue))
     await server.call("DELETE", f"/v1/agents/{agent['id']}")
     assert live.get(session["id"]) is None
     ended = await server.call("GET", f"/v1/sessions/{session['id']}")

@@ -137,7 +137,7 @@ async def test_a_live_session_is_ended(server: Server) -> None:
     stored = await server.services.agents(DEFAULT_ACCOUNT).get(agent["id"])
     identity = Identity(DEFAULT_ACCOUNT, session["id"])
     live = server.services.live
-    live.start(prepare(plan_for_agent(stored), identity, server.services.catalogue).setup)
+    live.start(prepare(plan_for_agent(stored), identity, server.services.catalogue))
     ended = await server.call("POST", f"/v1/sessions/{session['id']}/end")
     assert (ended["status"], ended["ended_reason"]) == ("ended", "client_ended")
     assert live.get(session["id"]) is None

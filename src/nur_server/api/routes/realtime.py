@@ -6,8 +6,7 @@ made for; its id is authority enough. `/v1/ws` is opened with a key or a token, 
 """
 
 import asyncio
-import weakref
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -25,11 +24,9 @@ from nur_server.api.tokens import MAX_SESSION_SECONDS
 from nur_server.api.webhook_bodies import WebhookBody
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.codec import AudioFrames, RealtimeDialect, decode
-from nur_server.api.wire.realtime.connection import Connection, Held, Manners
 from nur_server.api.wire.realtime.options import (
     agent_id_of,
     echo,
-    in_words_of_the_wire,
     options_of,
     warnings_of,
 )
@@ -56,7 +53,8 @@ from nur_server.opening.plan import (
     tool_endpoints,
 )
 from nur_server.opening.prepare import Identity, prepare
-from nur_server.providers.http_tools import ToolEndpoint
+from nur_server.options import given
+from nur_server.ports import SessionAbout
 from nur_server.session.runner import Session
 from nur_server.store.records import (
     AgentRecord,
@@ -68,7 +66,7 @@ from nur_server.store.records import (
     SessionStatus,
 )
 from nur_server.store.sessions import find_session
-from nur_server.transports.websocket import WebSocketTransport
+from nur_server.transports.client import ClientConnection, ClientLimits
 
 router = APIRouter()
 log = structlog.get_logger(__name__)
@@ -84,40 +82,8 @@ _ENCODINGS = {"pcm16": Encoding.PCM16, "mulaw": Encoding.MULAW, "alaw": Encoding
 _SESSION_CLOSE_CODES = {"session_not_found": UNKNOWN, "session_expired": EXPIRED}
 
 
-class HeldSessions:
-    """What is known of each live session of an application between its connections."""
-
-    def __init__(self) -> None:
-        self._held: weakref.WeakKeyDictionary[Session, Held] = weakref.WeakKeyDictionary()
-
-    def add(self, session: Session, held: Held) -> None:
-        self._held[session] = held
-
-    def get(self, session: Session) -> Held | None:
-        return self._held.get(session)
-
-
-def _held_sessions(socket: WebSocket) -> HeldSessions:
-    state = socket.app.state
-    if not hasattr(state, "held_sessions"):
-        state.held_sessions = HeldSessions()
-    held = state.held_sessions
-    assert isinstance(held, HeldSessions)
-    return held
-
-
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A session to be served."""
-
-    session: Session
-    held: Held
-    announced: tuple[str, ...] | None = None
-    """The warnings of a `session.updated` that is due. None: none is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class QueryOptions:
     """What the query of `/v1/sessions/{id}` asks for."""
 
     audio: AudioFormat | None
@@ -132,12 +98,14 @@ async def converse(socket: WebSocket, session_id: str) -> None:
     door = Door(socket)
     await socket.accept()
     try:
-        wishes = _wishes(socket.query_params)
-        opened = await door.enter(session_id, wishes.audio)
+        wanted = _query_options(socket.query_params)
+        dialect = RealtimeDialect(door.clock, wanted.frames)
+        connection = door.connection(dialect)
+        await door.enter(session_id, wanted.audio, connection)
     except Exception as error:
         await door.refuse(error, _SESSION_CLOSE_CODES)
     else:
-        await door.serve(opened, takes_binary_audio=True, frames=wishes.frames)
+        await connection.serve(socket.receive)
 
 
 @router.websocket("/ws")
@@ -145,20 +113,25 @@ async def connect(socket: WebSocket) -> None:
     """A conversation set up by its client's first message."""
     door = Door(socket)
     await socket.accept()
+    dialect = RealtimeDialect(door.clock, AudioFrames.JSON, takes_binary_audio=False)
     try:
         caller = await door.identify()
         first = await door.first_message()
         match first:
             case wire.SessionResume(session_id):
-                opened = await door.resume(session_id, caller)
+                connection = door.connection(dialect)
+                await door.resume(session_id, caller, connection)
             case wire.SessionUpdate(part):
-                opened = await door.open(part, caller)
+                connection = door.connection(
+                    dialect, greeting=lambda about: [dialect.updated(about)]
+                )
+                await door.open(part, caller, connection)
     except WebSocketDisconnect:
         return
     except Exception as error:
         await door.refuse(error)
     else:
-        await door.serve(opened, takes_binary_audio=False, frames=AudioFrames.JSON)
+        await connection.serve(socket.receive)
 
 
 class Door:
@@ -167,9 +140,17 @@ class Door:
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
         self._server = services_of(socket)
-        self._held = _held_sessions(socket)
-        self._dialect = RealtimeDialect(self._server.clock, AudioFormat(), AudioFrames.JSON)
+        self.clock = self._server.clock
+        self._dialect = RealtimeDialect(self.clock)
         """For what is said before there is a session."""
+
+    def connection(
+        self,
+        dialect: RealtimeDialect,
+        greeting: Callable[[SessionAbout], Sequence[str]] | None = None,
+    ) -> ClientConnection:
+        limits = ClientLimits(max_frame_bytes=self._server.settings.max_frame_bytes)
+        return ClientConnection(self._send, dialect, limits, self.clock, greeting)
 
     # Who is there, and what they want
 
@@ -234,7 +215,9 @@ class Door:
 
     # Which session it is
 
-    async def open(self, part: wire.SessionPart, caller: Principal | None) -> Opened:
+    async def open(
+        self, part: wire.SessionPart, caller: Principal | None, connection: ClientConnection
+    ) -> None:
         """A new session, as its client configures it.
 
         Raises `InvalidRequest`, `NotFound` (`agent_not_found`), `Conflict` for a paused agent,
@@ -243,10 +226,11 @@ class Door:
         if caller is None:
             raise Unauthorized("Authentication failed: the token has expired; make a new one")
         server = self._server
-        plan = await self._configuration(part, caller.account_id)
+        plan = await self._plan(part, caller.account_id)
         prepared = prepare(plan, Identity(caller.account_id, ""), server.catalogue)
-        addresses = self._addresses(plan)
-        webhook = self._webhook(part)
+        webhook = self._webhook(plan)
+        if plan.client_tools:
+            tool_endpoints(plan, allow_private=server.settings.allow_private_urls)
         self._require_room()
         seconds = MAX_SESSION_SECONDS
         if caller.token is not None:
@@ -254,21 +238,18 @@ class Door:
             self._redeem()
         record = await server.sessions(caller.account_id).create(
             SessionFields(
-                agent_id=prepared.setup.agent_id,
+                agent_id=prepared.agent_id,
                 expires_at=server.clock.now() + timedelta(seconds=seconds),
-                config={
-                    "session": echo(plan, ""),
-                    "warnings": list(prepared.warnings),
-                },
+                config={"session": echo(prepared.about), "warnings": list(prepared.warnings)},
             )
         )
-        if addresses is not None:
-            server.toolbox.open(record.id, addresses)
         if webhook is not None:
             await session_webhooks.tell(server, record, webhook)
-        return await self._start(record, plan, is_announced=True)
+        await self._start(record, plan, connection)
 
-    async def resume(self, session_id: str, caller: Principal | None) -> Opened:
+    async def resume(
+        self, session_id: str, caller: Principal | None, connection: ClientConnection
+    ) -> None:
         """A live session whose client comes back.
 
         Raises `NotFound`, `Forbidden`, and `Conflict` (`session_expired`) for one that is over.
@@ -280,9 +261,11 @@ class Door:
             raise Forbidden(
                 f"session {session_id} belongs to another account", code="session_forbidden"
             )
-        return self._resumed(session, None)
+        _come_back(session, None, connection)
 
-    async def enter(self, session_id: str, audio: AudioFormat | None) -> Opened:
+    async def enter(
+        self, session_id: str, audio: AudioFormat | None, connection: ClientConnection
+    ) -> None:
         """The stored session with this id, begun unless it is live.
 
         Raises `NotFound` (`session_not_found`, `agent_not_found`), `Conflict` (`session_expired`),
@@ -290,7 +273,8 @@ class Door:
         """
         session = self._server.live.get(session_id)
         if session is not None:
-            return self._resumed(session, audio)
+            _come_back(session, audio, connection)
+            return
         record = await find_session(self._server.database, session_id)
         if record is not None and record.kind in CALLS:
             raise NotFound(
@@ -301,9 +285,9 @@ class Door:
             raise _not_live(record, session_id)
         agent = await self._agent(record.agent_id, record.account_id)
         asked = connection_formats(audio) if audio else None
-        return await self._start(record, plan_for_agent(agent, record, asked))
+        await self._start(record, plan_for_agent(agent, record, asked), connection)
 
-    async def _configuration(self, part: wire.SessionPart, account_id: str) -> SessionPlan:
+    async def _plan(self, part: wire.SessionPart, account_id: str) -> SessionPlan:
         agent_id = agent_id_of(part)
         if agent_id is None:
             return plan_for_client(options_of(part), warnings_of(part))
@@ -318,60 +302,31 @@ class Door:
         except NotFound:
             raise NotFound("Agent not found", code="agent_not_found", param="agent_id") from None
 
-    def _resumed(self, session: Session, audio: AudioFormat | None) -> Opened:
-        held = self._held.get(session)
-        if held is None:
-            raise NotFound(
-                f"session {session.setup.session_id} is not held over a WebSocket",
-                code="session_not_found",
-            )
-        running = held.plan
-        if audio is not None and audio != running.output_format:
-            raise InvalidRequest(
-                f"the session is running with {running.output_format.encoding} at "
-                f"{running.output_format.sample_rate} Hz; come back with the same audio format",
-                code="invalid_value",
-                param="encoding",
-            )
-        return Opened(session, held)
-
     async def _start(
-        self, record: SessionRecord, plan: SessionPlan, *, is_announced: bool = False
-    ) -> Opened:
-        """`is_announced`: its client is told what was made of its `session.update`."""
+        self, record: SessionRecord, plan: SessionPlan, connection: ClientConnection
+    ) -> None:
         server = self._server
-        prepared = prepare(plan, Identity(record.account_id, record.id), server.catalogue)
         self._require_room()
         sessions = server.sessions(record.account_id)
         await sessions.begin(record.id, server.node_id)
         running = server.live.get(record.id)
         if running is not None:
-            return self._resumed(running, None)
+            _come_back(running, None, connection)
+            return
+        identity = Identity(record.account_id, record.id, record.expires_at)
         try:
-            session = server.live.start(prepared.setup)
+            await server.opener.open(plan, identity, connection)
         except NurError as error:
             await sessions.end(record.id, EndedReason.INTERNAL_ERROR, error_code=error.code)
             raise
-        weakref.finalize(session, server.toolbox.close, record.id)
-        held = Held(plan, record.expires_at.timestamp())
-        self._held.add(session, held)
-        # The session's own task must have begun before a client is attached.
-        await asyncio.sleep(0)
-        return Opened(session, held, prepared.warnings if is_announced else None)
 
-    def _addresses(self, plan: SessionPlan) -> Mapping[str, ToolEndpoint] | None:
-        """Where a client's own tools run. None: they are its agent's. Raises `InvalidRequest`."""
-        if plan.agent is not None:
-            return None
-        allow_private = self._server.settings.allow_private_urls
-        return tool_endpoints(plan, allow_private=allow_private)
-
-    def _webhook(self, part: wire.SessionPart) -> WebhookBody | None:
+    def _webhook(self, plan: SessionPlan) -> WebhookBody | None:
         """Raises `InvalidRequest`."""
-        if not isinstance(part.webhook, wire.WebhookPart):
+        webhook = given(plan.options.webhook, None)
+        if webhook is None:
             return None
         allow_private = self._server.settings.allow_private_urls
-        return session_webhooks.read_webhook(part.webhook, allow_private=allow_private)
+        return session_webhooks.read_webhook(webhook, allow_private=allow_private)
 
     def _require_room(self) -> None:
         """Raises `Unavailable` before a session that could not start is touched."""
@@ -387,33 +342,11 @@ class Door:
         header = self._socket.headers.get("authorization", "")
         self._server.tokens.redeem(self._token or header.split()[-1])
 
-    # Let in, or turned away
-
-    async def serve(
-        self, opened: Opened, *, takes_binary_audio: bool, frames: AudioFrames | None
-    ) -> None:
-        """Until the session ends or the client leaves. `frames` None: as the client sends."""
-        server, held = self._server, opened.held
-        session_id = opened.session.setup.session_id
-        output = held.plan.output_format
-        dialect = RealtimeDialect(server.clock, output, frames or AudioFrames.JSON)
-        transport = WebSocketTransport(self._send, dialect, output.sample_rate)
-        config = echo(held.plan, session_id)
-        if opened.announced is not None:
-            transport.post(dialect.updated(config, opened.announced))
-        transport.post(dialect.ready(session_id, config, int(held.expires_at)))
-        manners = Manners(
-            max_frame_bytes=server.settings.max_frame_bytes,
-            takes_binary_audio=takes_binary_audio,
-            answers_binary_with_binary=frames is None,
-        )
-        connection = Connection(opened.session, held, transport, dialect, manners, server)
-        with structlog.contextvars.bound_contextvars(session_id=session_id):
-            await connection.serve(self._socket.receive)
+    # Turned away
 
     async def refuse(self, error: Exception, close_codes: Mapping[str, int] | None = None) -> None:
         """Say why, and close. `close_codes` differ from the usual ones, by the error's code."""
-        known = in_words_of_the_wire(as_nur_error(error))
+        known = as_nur_error(error)
         if not isinstance(error, NurError):
             log.exception("connection.crashed", exc_info=error)
         code, close_code = ws_error(known)
@@ -427,14 +360,31 @@ class Door:
             return
 
     def _told(self, error: NurError) -> str:
-        code, _ = ws_error(error)
-        return self._dialect.error(code, error.message, error.param)
+        return self._dialect.error(error)
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         try:
             await self._socket.send(message)
         except WebSocketDisconnect as error:
             raise ConnectionError("the client is gone") from error
+
+
+def _come_back(session: Session, audio: AudioFormat | None, connection: ClientConnection) -> None:
+    """Serve a live session whose client connects again. Raises `NotFound`, `InvalidRequest`."""
+    if session.is_call:
+        raise NotFound(
+            f"session {session.setup.session_id} is not held over a WebSocket",
+            code="session_not_found",
+        )
+    running = session.about.options.output_format
+    if audio is not None and audio != running:
+        raise InvalidRequest(
+            f"the session is running with {running.encoding} at {running.sample_rate} Hz; come "
+            "back with the same audio format",
+            code="invalid_value",
+            param="encoding",
+        )
+    session.attach(connection)
 
 
 def _not_live(record: SessionRecord | None, session_id: str) -> NurError:
@@ -454,17 +404,17 @@ def _not_live(record: SessionRecord | None, session_id: str) -> NurError:
     return Conflict(f"session {session_id} {found}; open a new one", code="session_expired")
 
 
-def _wishes(query: Mapping[str, str]) -> Wishes:
+def _query_options(query: Mapping[str, str]) -> QueryOptions:
     """Raises `InvalidRequest`."""
     frames = _one_of(query, "audio", {kind.value: kind for kind in AudioFrames})
     encoding = _one_of(query, "encoding", _ENCODINGS)
     rate = query.get("sample_rate")
     if encoding is None and rate is None:
-        return Wishes(None, frames)
+        return QueryOptions(None, frames)
     encoding = encoding or Encoding.PCM16
     usual = AudioFormat().sample_rate if encoding is Encoding.PCM16 else TELEPHONE_RATE
     try:
-        return Wishes(AudioFormat(encoding, int(rate) if rate else usual), frames)
+        return QueryOptions(AudioFormat(encoding, int(rate) if rate else usual), frames)
     except ValueError as error:
         raise InvalidRequest(
             f"sample_rate: {error}", code="invalid_value", param="sample_rate"

@@ -7,7 +7,7 @@ and is what is heard on after an interruption if its clear comes late.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -18,9 +18,8 @@ from nur_server.audio import dtmf
 from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.resample import StreamResampler
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import Notice
 from nur_server.errors import NurError, ProviderGarbled
-from nur_server.ports import HangupCause, LegListener, Samples
+from nur_server.ports import HangupCause, LegListener, Samples, SessionNotice
 from nur_server.transports.carriers.carrier import (
     Audio,
     Codec,
@@ -100,7 +99,7 @@ class Orders(Protocol):
     async def send_digits(self, digits: str) -> None: ...
 
 
-class _Dialect:
+class _Encoder:
     """The codec, as the socket asks for it."""
 
     def __init__(self, codec: Codec) -> None:
@@ -109,8 +108,9 @@ class _Dialect:
     def audio(self, response_id: str, samples: Samples) -> WireMessage:
         return self._codec.audio(samples)
 
-    def notice(self, notice: Notice) -> WireMessage:
-        raise AssertionError("a carrier is sent no notices")
+    def encode(self, notice: SessionNotice) -> Sequence[WireMessage]:
+        """A telephone shows nothing."""
+        return ()
 
     def farewell(self, reason: EndedReason) -> tuple[int, str]:
         return 1000, ""
@@ -132,7 +132,7 @@ class CarrierLeg:
         self._orders = orders
         self._on_media = on_media
         self._timing = timing or Timing()
-        self._socket = WebSocketTransport(send, _Dialect(codec), codec.sample_rate, LIMITS)
+        self._socket = WebSocketTransport(send, _Encoder(codec), codec.sample_rate, LIMITS)
         self._ahead = _Ahead(codec.sample_rate)
         self._held: deque[tuple[str, Samples]] = deque()
         self._resampler = StreamResampler(codec.sample_rate, LISTEN_RATE)
@@ -181,7 +181,10 @@ class CarrierLeg:
             self._ahead.forget()
             self._look_whether_all_played()
 
-    def notify(self, notice: Notice) -> None:
+    def replaced(self) -> None:
+        """A call has one line; nothing replaces it."""
+
+    def notify(self, notice: SessionNotice) -> None:
         """A telephone shows nothing."""
 
     def send_digits(self, digits: str) -> None:

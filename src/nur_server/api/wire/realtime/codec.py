@@ -1,20 +1,35 @@
 """JSON on the socket to and from what the server works with."""
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, assert_never
 
 import msgspec
 
+from nur_server.api.errors import ws_error
 from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from nur_server.api.wire.realtime import schemas as wire
-from nur_server.audio.formats import AudioFormat
+from nur_server.api.wire.realtime.options import echo, in_words_of_the_wire, options_of, warnings_of
+from nur_server.audio.formats import AudioFormat, Inlet
 from nur_server.clock import Clock
+from nur_server.commands import (
+    AddMessage,
+    AnswerTool,
+    AppendInput,
+    CancelReply,
+    Command,
+    CreateReply,
+    EndSession,
+    ReportPlayed,
+    UpdateSession,
+)
 from nur_server.conversation import notices
-from nur_server.conversation.events import EndedReason
+from nur_server.conversation.events import EndedReason, Role
 from nur_server.conversation.notices import Notice
 from nur_server.errors import BadRequest, InvalidRequest, NurError
-from nur_server.ports import Samples
+from nur_server.options import SessionOptions
+from nur_server.ports import Samples, SessionAbout, SessionNotice, SessionUpdated
 
 _decoder: msgspec.json.Decoder[wire.ClientMessage] = msgspec.json.Decoder(wire.ClientMessage)
 _encoder = msgspec.json.Encoder()
@@ -120,43 +135,105 @@ class AudioFrames(Enum):
 
 
 class RealtimeDialect:
-    """Implements `transports.websocket.Dialect`. `frames` may change while it is in use."""
+    """Implements `transports.client.Dialect` for one connection."""
 
-    def __init__(self, clock: Clock, output: AudioFormat, frames: AudioFrames) -> None:
+    def __init__(
+        self, clock: Clock, frames: AudioFrames | None = None, *, takes_binary_audio: bool = True
+    ) -> None:
+        """`frames` None: agent audio is JSON until the client sends a binary frame. Without
+        `takes_binary_audio` a binary frame is JSON."""
         self._clock = clock
-        self._output = output
-        self.frames = frames
+        self._frames = frames or AudioFrames.JSON
+        self._answers_alike = frames is None
+        self._takes_binary_audio = takes_binary_audio
+        self._inlet = Inlet(AudioFormat())
+        self._output = AudioFormat()
+
+    # From the client
+
+    def configure(self, options: SessionOptions) -> None:
+        """Read and write audio as these options have it."""
+        if options.input_format != self._inlet.format:
+            self._inlet = Inlet(options.input_format)
+        self._output = options.output_format
+
+    def decode(self, frame: str | bytes) -> Command | None:
+        """What a frame asks for. Raises `BadRequest` and `InvalidRequest`."""
+        if isinstance(frame, bytes) and self._takes_binary_audio:
+            if self._answers_alike:
+                self._frames = AudioFrames.BINARY
+            return self._append(frame)
+        return self._command(decode(frame))
+
+    def _command(self, message: wire.ClientMessage) -> Command:
+        match message:
+            case wire.InputAudio(audio):
+                return self._append(audio)
+            case wire.SessionUpdate(part):
+                return UpdateSession(options_of(part), warnings_of(part))
+            case wire.SessionResume():
+                raise BadRequest(
+                    "session.resume can only be the first message", code="invalid_format"
+                )
+            case wire.SessionEnd():
+                return EndSession()
+            case wire.ToolResultGiven(call_id, result, is_error):
+                return AnswerTool(call_id, _as_text(result), is_error)
+            case wire.ReplyCreate(instructions):
+                return CreateReply(instructions)
+            case wire.ReplyPlayed(reply_id, played_ms):
+                return ReportPlayed(reply_id, played_ms)
+            case wire.ReplyCancel(reply_id):
+                return CancelReply(reply_id)
+            case wire.ConversationMessage(role, content):
+                return AddMessage(Role(role), content)
+            case _:
+                assert_never(message)
+
+    def _append(self, data: bytes) -> AppendInput:
+        samples = self._inlet.accept(data)
+        return AppendInput(samples, is_torn=not self._inlet.is_between_samples)
+
+    # To the client
+
+    def hello(self, about: SessionAbout) -> Sequence[str]:
+        """What a client is told first when it comes to a session, or comes back to it."""
+        expires_at = about.expires_at
+        ready = wire.SessionReady(
+            timestamp=self._now(),
+            session_id=about.session_id,
+            config=echo(about),
+            expires_at=int(expires_at.timestamp()) if expires_at else 0,
+        )
+        return [_write(ready)]
 
     def audio(self, response_id: str, samples: Samples) -> str | bytes:
         data = self._output.encode(samples)
-        if self.frames is AudioFrames.BINARY:
+        if self._frames is AudioFrames.BINARY:
             return data
-        return self.write(wire.ReplyAudio(timestamp=self._now(), reply_id=response_id, data=data))
+        return _write(wire.ReplyAudio(timestamp=self._now(), reply_id=response_id, data=data))
 
-    def notice(self, notice: Notice) -> str:
-        return self.write(_message(notice, self._now()))
+    def encode(self, notice: SessionNotice) -> Sequence[str]:
+        if isinstance(notice, SessionUpdated):
+            return [self.updated(notice.about)]
+        return [_write(_message(notice, self._now()))]
 
-    def ready(self, session_id: str, config: dict[str, Any], expires_at: int) -> str:
-        return self.write(
-            wire.SessionReady(
-                timestamp=self._now(), session_id=session_id, config=config, expires_at=expires_at
-            )
+    def updated(self, about: SessionAbout) -> str:
+        """The answer to a `session.update`."""
+        return _write(
+            wire.SessionUpdated(timestamp=self._now(), config=echo(about), warnings=about.warnings)
         )
 
-    def updated(self, config: dict[str, Any], warnings: tuple[str, ...]) -> str:
-        return self.write(
-            wire.SessionUpdated(timestamp=self._now(), config=config, warnings=warnings)
-        )
-
-    def error(
-        self, code: str, message: str, param: str | None = None, session_id: str | None = None
-    ) -> str:
-        return self.write(
+    def error(self, error: NurError, session_id: str | None = None) -> str:
+        """An error in the words of this protocol."""
+        told = in_words_of_the_wire(error)
+        code, _ = ws_error(told)
+        return _write(
             wire.SessionError(
                 timestamp=self._now(),
                 code=code,
-                message=message,
-                param=param,
+                message=told.message,
+                param=told.param,
                 session_id=session_id,
             )
         )
@@ -164,11 +241,17 @@ class RealtimeDialect:
     def farewell(self, reason: EndedReason) -> tuple[int, str]:
         return _FAREWELLS.get(reason, 1000), reason.value
 
-    def write(self, message: wire.ServerMessage) -> str:
-        return _encoder.encode(message).decode()
-
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _write(message: wire.ServerMessage) -> str:
+    return _encoder.encode(message).decode()
+
+
+def _as_text(result: Any) -> str:
+    """A tool's result for the model: text as it is, anything else as JSON."""
+    return result if isinstance(result, str) else _encoder.encode(result).decode()
 
 
 _FAREWELLS = {

@@ -10,7 +10,6 @@ from nur_server.agents.tools import hide_secrets
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.audio.formats import AudioFormat
 from nur_server.errors import InvalidRequest, NurError
-from nur_server.opening.plan import SessionPlan
 from nur_server.options import (
     UNSET,
     InputOptions,
@@ -23,6 +22,8 @@ from nur_server.options import (
     given,
     merge,
 )
+from nur_server.ports import SessionAbout
+from nur_server.providers import voices
 from nur_server.turn_taking.settings import VoiceFocus
 
 Value = TypeVar("Value")
@@ -215,28 +216,28 @@ def _wrong(message: str, param: str) -> InvalidRequest:
 # To the client
 
 
-def echo(plan: SessionPlan, session_id: str) -> dict[str, Any]:
+def echo(about: SessionAbout) -> dict[str, Any]:
     """The `config` of `session.ready` and `session.updated`. Secrets are left out."""
-    asked = plan.options
+    asked = about.options
     detection = given(asked.input.turn_detection, None)
     return {
-        "id": session_id,
-        "agent_id": plan.agent.id if plan.agent else None,
+        "id": about.session_id,
+        "agent_id": about.agent_id,
         "system_prompt": given(asked.system_prompt, ""),
         "greeting": given(asked.greeting, "") or None,
         "input": {
             "type": given(asked.input.modality, Modality.AUDIO).value,
-            "format": _shown_format(plan.input_format),
+            "format": _shown_format(asked.input_format),
             "turn_detection": None if detection is None else _shown(detection, _DETECTION),
             **_shown(asked.input, _LISTENING),
         },
         "output": {
             "type": given(asked.output.modality, Modality.AUDIO).value,
-            "voice": plan.voice_id,
-            "format": _shown_format(plan.output_format),
+            "voice": given(asked.output.voice_id, voices.DEFAULT),
+            "format": _shown_format(asked.output_format),
             "volume": given(asked.output.volume_percent, None),
         },
-        "tools": [_shown_tool(tool) for tool in hide_secrets(plan.tools)],
+        "tools": [_shown_tool(tool) for tool in hide_secrets(given(asked.tools, ()))],
         "llm": [],
         "pre_connect_requests": [],
     }

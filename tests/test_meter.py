@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.api.wire.realtime.meter import (
+from nur_server.meter import (
     Admission,
     Allowance,
     AudioMeter,

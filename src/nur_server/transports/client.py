@@ -1,0 +1,223 @@
+"""A client's connection, whatever protocol it speaks and whatever carries its frames.
+
+A `Dialect` decodes each frame into a `Command` and writes what the client is sent. This module has
+the rest: limits on frames, messages and audio, errors, taking over from an earlier connection, and
+the ends that time brings.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from nur_server.audio.rates import LISTEN_RATE
+from nur_server.clock import Clock
+from nur_server.commands import AppendInput, Command, EndSession, UpdateSession
+from nur_server.conversation.events import EndedReason
+from nur_server.errors import BadRequest, InternalError, NurError, PayloadTooLarge
+from nur_server.meter import Admission, Allowance, AudioMeter
+from nur_server.options import SessionOptions
+from nur_server.ports import Samples, SessionAbout, SessionInput, SessionNotice, SessionUpdated
+from nur_server.transports.websocket import Encoder, Limits, Send, WebSocketTransport, WireMessage
+
+log = structlog.get_logger(__name__)
+
+Receive = Callable[[], Awaitable[Any]]
+"""An ASGI connection's `receive`."""
+IDLE_SECONDS = 600.0
+"""Longest silence of a client that is connected, messages and audio alike."""
+LOOK_EVERY_SECONDS = 1.0
+"""Between two looks at the wall clock, which is set and stands still while a laptop sleeps."""
+TOO_BIG = 1009
+"""Close code for a frame above the limit (RFC 6455, section 7.4.1)."""
+REPLACED = 1008
+"""Close code of a connection that a newer one has replaced: its client must not come back."""
+
+
+class Dialect(Encoder, Protocol):
+    """One protocol, for one connection."""
+
+    def configure(self, options: SessionOptions) -> None:
+        """Read and write audio as these options have it."""
+        ...
+
+    def decode(self, frame: str | bytes) -> Command | None:
+        """What a frame asks for; None: nothing. Raises `NurError`."""
+        ...
+
+    def hello(self, about: SessionAbout) -> Sequence[WireMessage]:
+        """What a client is sent first when it comes to a session, or comes back to it."""
+        ...
+
+    def error(self, error: NurError, session_id: str | None = None) -> WireMessage:
+        """An error in the words of the protocol."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """What a client may do on one connection."""
+
+    max_frame_bytes: int
+    idle_seconds: float = IDLE_SECONDS
+    allowance: Allowance = field(default_factory=Allowance)
+    """Of audio."""
+
+
+class ClientConnection:
+    """Implements `ports.Transport`. `serve` must be running once it is attached to a session."""
+
+    def __init__(
+        self,
+        send: Send,
+        dialect: Dialect,
+        limits: ClientLimits,
+        clock: Clock,
+        greeting: Callable[[SessionAbout], Sequence[WireMessage]] | None = None,
+    ) -> None:
+        """`greeting` makes what is sent before the dialect's `hello`."""
+        self._dialect = dialect
+        self._limits = limits
+        self._clock = clock
+        self._greeting = greeting
+        self._outbox = WebSocketTransport(send, dialect, LISTEN_RATE, Limits())
+        self._session: SessionInput | None = None
+        self._audio = AudioMeter(limits.allowance, clock.monotonic())
+        self._heard_from_at = clock.monotonic()
+
+    # The session's side
+
+    def connect(self, listener: SessionInput) -> None:
+        about = listener.about
+        self._session = listener
+        self._dialect.configure(about.options)
+        self._outbox.expect_rate(about.options.output_format.sample_rate)
+        if listener.is_over:
+            self._outbox.shut(1000, "session_ended")
+            return
+        for message in (*(self._greeting(about) if self._greeting else ()),):
+            self._outbox.post(message)
+        for message in self._dialect.hello(about):
+            self._outbox.post(message)
+
+    def replaced(self) -> None:
+        self._outbox.shut(REPLACED, "replaced by a newer connection")
+
+    def play(self, response_id: str, samples: Samples) -> None:
+        self._outbox.play(response_id, samples)
+
+    def clear(self, response_id: str) -> None:
+        self._outbox.clear(response_id)
+
+    def notify(self, notice: SessionNotice) -> None:
+        if isinstance(notice, SessionUpdated):
+            self._dialect.configure(notice.about.options)
+        self._outbox.notify(notice)
+
+    def close(self, reason: EndedReason) -> None:
+        self._outbox.close(reason)
+
+    # The client's side
+
+    async def serve(self, receive: Receive) -> None:
+        """Until the session ends or the client leaves; it may come back. Safe to cancel."""
+        session = self._session
+        assert session is not None, "a connection is served once its session is open"
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = [
+                    group.create_task(self._read(receive, session)),
+                    group.create_task(self._watch(session)),
+                ]
+                await self._outbox.write()
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            session.detach(self)
+
+    async def _read(self, receive: Receive, session: SessionInput) -> None:
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    self._outbox.drop("client_left")
+                    return
+                self._heard_from_at = self._clock.monotonic()
+                text = message.get("text")
+                self._accept(text if text is not None else message.get("bytes") or b"", session)
+        except Exception:
+            log.exception("connection.crashed", session_id=session.about.session_id)
+            self._complain(InternalError("The connection failed."), session)
+            self._outbox.shut(1011, "internal_error")
+
+    def _accept(self, frame: str | bytes, session: SessionInput) -> None:
+        limit = self._limits.max_frame_bytes
+        try:
+            if len(frame) > limit:
+                raise PayloadTooLarge(
+                    f"expected frames of at most {limit} bytes, got {len(frame)}; send audio in "
+                    "pieces of 20 to 100 ms"
+                )
+            command = self._dialect.decode(frame)
+            if command is not None and self._may_pass(command, len(frame), session):
+                self._perform(command, session)
+        except PayloadTooLarge as error:
+            self._complain(error, session)
+            self._outbox.shut(TOO_BIG, "frame too large")
+        except NurError as error:
+            self._complain(error, session)
+
+    def _may_pass(self, command: Command, size: int, session: SessionInput) -> bool:
+        """Raises `BadRequest` for the first message of a row that may not."""
+        now = self._clock.monotonic()
+        match command:
+            case EndSession():
+                return True
+            case AppendInput(samples):
+                if not session.about.options.hears_audio:
+                    return False
+                admission = self._audio.admit(len(samples) / LISTEN_RATE, now)
+                complaint = BadRequest(
+                    "expected audio no faster than real time, got more for too long; what exceeds "
+                    "it is dropped",
+                    code="audio_rate_violation",
+                )
+            case _:
+                is_update = isinstance(command, UpdateSession)
+                admission = session.message_meter.admit(size, is_update=is_update, now=now)
+                complaint = BadRequest(
+                    "expected fewer messages, or smaller ones, got more for too long; what "
+                    "exceeds it is dropped",
+                    code="message_rate_violation",
+                )
+        if admission is Admission.REFUSED:
+            raise complaint
+        return admission is Admission.ADMITTED
+
+    def _perform(self, command: Command, session: SessionInput) -> None:
+        session.command(command)
+        if isinstance(command, AppendInput) and command.is_torn:
+            raise BadRequest(
+                "expected whole 16-bit samples, got an odd number of bytes: the last one is kept "
+                "for the next message",
+                code="invalid_audio",
+            )
+
+    def _complain(self, error: NurError, session: SessionInput) -> None:
+        self._outbox.post(self._dialect.error(error, session.about.session_id))
+
+    # What time does
+
+    async def _watch(self, session: SessionInput) -> None:
+        """End the session when its time is up, or its client silent for too long."""
+        expires_at = session.about.expires_at
+        while True:
+            wait = quiet = self._heard_from_at + self._limits.idle_seconds - self._clock.monotonic()
+            if expires_at is not None:
+                wait = min(quiet, (expires_at - self._clock.now()).total_seconds())
+            if wait <= 0:
+                session.end(EndedReason.SILENCE if quiet <= 0 else EndedReason.EXPIRED)
+                return
+            await asyncio.sleep(min(wait, LOOK_EVERY_SECONDS))
