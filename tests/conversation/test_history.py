@@ -100,3 +100,50 @@ def test_a_turn_that_is_not_certain_yet_can_be_shown() -> None:
         '[While you spoke I said "yeah".] Go on.',
     )
     assert lines(history)[1:] == []
+
+
+def looked(history: History, tools: ToolJournal, *, answered_ms: int | None) -> None:
+    """A turn in which the agent calls a tool at 0 ms."""
+    tools.open("c1", "resp_1", "look", "{}", None, 0)
+    history.user_said("Look.")
+    history.agent_said("Let me look.", was_cut=False, call_ids=("c1",), began_ms=0)
+    if answered_ms is not None:
+        tools.close("c1", ToolStatus.SUCCEEDED, '"seen"', answered_ms)
+
+
+def test_what_is_said_while_a_tool_runs_stands_in_front_of_its_result() -> None:
+    for answered_ms in (None, 5_000, 3_001):
+        history, tools = History(), ToolJournal()
+        looked(history, tools, answered_ms=answered_ms)
+        history.agent_said("One moment.", was_cut=False, call_ids=(), began_ms=3_000)
+        roles = [role for role, _ in lines(history, tools)]
+        assert roles == ["system", "user", "assistant", "tool"]
+        assert lines(history, tools)[2] == ("assistant", "Let me look. One moment.")
+
+
+def test_what_is_said_of_a_result_stands_behind_it() -> None:
+    history, tools = History(), ToolJournal()
+    looked(history, tools, answered_ms=2_000)
+    history.agent_said("I saw it.", was_cut=False, call_ids=(), began_ms=2_000)
+    assert lines(history, tools)[-2:] == [("tool", '"seen"'), ("assistant", "I saw it.")]
+
+
+def test_one_tool_of_two_that_still_runs_is_enough() -> None:
+    history, tools = History(), ToolJournal()
+    for number, answered_ms in ((1, 1_000), (2, 5_000)):
+        tools.open(f"c{number}", "resp_1", "look", str(number), None, 0)
+        tools.close(f"c{number}", ToolStatus.SUCCEEDED, "seen", answered_ms)
+    history.user_said("Look.")
+    history.agent_said("", was_cut=False, call_ids=("c1", "c2"), began_ms=0)
+    history.agent_said("One moment.", was_cut=False, call_ids=(), began_ms=3_000)
+    roles = [role for role, _ in lines(history, tools)]
+    assert roles == ["system", "user", "assistant", "tool", "tool"]
+    assert lines(history, tools)[2] == ("assistant", "One moment.")
+
+
+def test_an_answer_to_the_user_while_a_tool_runs_keeps_its_place() -> None:
+    history, tools = History(), ToolJournal()
+    looked(history, tools, answered_ms=9_000)
+    history.user_said("And until when are you open?")
+    history.agent_said("Until six.", was_cut=False, call_ids=(), began_ms=5_000)
+    assert lines(history, tools)[-1] == ("assistant", "Until six.")

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from servers import Exchange, Handler, running
 
-from nur_server.conversation.actions import ModelMessage, ToolCallMessage
+from nur_server.conversation.actions import ModelMessage
 from nur_server.conversation.config import ToolSpec
 from nur_server.conversation.events import Role
 from nur_server.errors import (
@@ -22,7 +22,7 @@ from nur_server.errors import (
 )
 from nur_server.ports import ReplyEnd, ReplyPart, ReplyRequest, TextDelta, ToolCallDelta
 from nur_server.providers.http import ModelServer, model_client
-from nur_server.providers.openai_chat import OpenAIChat, ThinkFilter, chat_messages
+from nur_server.providers.openai_chat import OpenAIChat, ThinkFilter
 
 LOOKUP = ToolSpec(
     "lookup_order",
@@ -289,24 +289,6 @@ async def test_half_a_call_is_no_call(client: httpx2.AsyncClient) -> None:
         await ask(client, half)
     with pytest.raises(ProviderGarbled, match="whole tool call"):
         await ask(client, speaks(call(id="a", name="one"), done=False))
-
-
-def test_every_call_in_a_prompt_has_exactly_one_result() -> None:
-    calls = (ToolCallMessage("a", "one", "{}"), ToolCallMessage("b", "two", ""))
-    shaped = chat_messages(
-        (
-            ModelMessage(Role.TOOL, "orphan", tool_call_id="z"),
-            ModelMessage(Role.ASSISTANT, "", calls),
-            ModelMessage(Role.USER, "And?"),
-            ModelMessage(Role.TOOL, "late", tool_call_id="a"),
-            ModelMessage(Role.ASSISTANT, ""),
-        )
-    )
-    assert [message["role"] for message in shaped] == ["assistant", "tool", "tool", "user"]
-    assert [message["function"]["arguments"] for message in shaped[0]["tool_calls"]] == ["{}"] * 2
-    assert (shaped[1]["tool_call_id"], shaped[1]["content"]) == ("a", "late")
-    assert shaped[2]["tool_call_id"] == "b"
-    assert "no result" in shaped[2]["content"]
 
 
 # Failures

@@ -1,6 +1,7 @@
 """What was said, as heard, and the prompt made of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from nur_server.conversation.actions import ModelMessage, ToolCallMessage
 from nur_server.conversation.events import Role
@@ -23,6 +24,8 @@ class _AgentSaid:
     """The words heard."""
     was_cut: bool
     call_ids: tuple[str, ...]
+    began_ms: int | None = None
+    """Session time at which it was begun. None: not known."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,28 @@ class _Draft:
         if self.messages and self.messages[-1].role is Role.USER:
             text = f"{self.messages.pop().content}\n{text}"
         self.messages.append(ModelMessage(Role.USER, text))
+
+    def add_agent(self, said: _AgentSaid, tools: ToolJournal) -> None:
+        """Words said while tools ran stand with their calls, in front of the results."""
+        calling = None if said.call_ids else self._running_at(said.began_ms, tools)
+        if calling is None:
+            calls = tuple(tools.message(call_id) for call_id in said.call_ids)
+            self.messages.append(ModelMessage(Role.ASSISTANT, said.text, calls))
+            self.messages.extend(_result(call, tools) for call in calls)
+        else:
+            before = self.messages[calling]
+            text = f"{before.content} {said.text}".strip()
+            self.messages[calling] = replace(before, content=text)
+        if said.was_cut:
+            self.owed_to_user.append(CUT_OFF)
+
+    def _running_at(self, at_ms: int | None, tools: ToolJournal) -> int | None:
+        """Where the last message stands that called tools of which one still ran at that time."""
+        results = list(takewhile(lambda m: m.role is Role.TOOL, reversed(self.messages)))
+        known = [tools.get(result.tool_call_id or "") for result in results]
+        if at_ms is not None and any(call and call.runs_at(at_ms) for call in known):
+            return len(self.messages) - len(results) - 1
+        return None
 
 
 class History:
@@ -71,10 +96,17 @@ class History:
     def _with_asides(self, text: str) -> str:
         return " ".join([*self._asides, text])
 
-    def agent_said(self, text: str, *, was_cut: bool, call_ids: tuple[str, ...]) -> None:
+    def agent_said(
+        self,
+        text: str,
+        *,
+        was_cut: bool,
+        call_ids: tuple[str, ...],
+        began_ms: int | None = None,
+    ) -> None:
         """The words heard of a reply, and the tools it called. Neither: it leaves no trace."""
         if text or call_ids:
-            self._entries.append(_AgentSaid(text, was_cut, call_ids))
+            self._entries.append(_AgentSaid(text, was_cut, call_ids, began_ms))
 
     def note(self, role: Role, content: str) -> None:
         """Context from the client."""
@@ -145,13 +177,8 @@ def _write(entry: _UserSaid | _AgentSaid | _Note, draft: _Draft, tools: ToolJour
             draft.messages.append(ModelMessage(Role.ASSISTANT, content))
         case _Note():
             pass
-        case _AgentSaid(text, was_cut, call_ids):
-            calls = tuple(tools.message(call_id) for call_id in call_ids)
-            draft.messages.append(ModelMessage(Role.ASSISTANT, text, calls))
-            for call in calls:
-                draft.messages.append(_result(call, tools))
-            if was_cut:
-                draft.owed_to_user.append(CUT_OFF)
+        case _AgentSaid():
+            draft.add_agent(entry, tools)
 
 
 def _result(call: ToolCallMessage, tools: ToolJournal) -> ModelMessage:

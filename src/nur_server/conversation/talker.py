@@ -434,7 +434,12 @@ class Talker:
         context.notify(
             ReplyDone(response.id, status, response.cut_reason or None, response.cut_evidence)
         )
-        context.history.agent_said(text, was_cut=was_cut, call_ids=tuple(response.call_ids))
+        context.history.agent_said(
+            text,
+            was_cut=was_cut,
+            call_ids=tuple(response.call_ids),
+            began_ms=round(response.created_at * 1000),
+        )
         if text or response.call_ids or response.error_code:
             self._record(response, text, was_cut)
         self._on_done()

@@ -39,6 +39,10 @@ class ToolCall:
     def is_running(self) -> bool:
         return self.record.status is ToolStatus.RUNNING
 
+    def runs_at(self, at_ms: int) -> bool:
+        """Whether its result was still unknown at that time of the session."""
+        return self.record.answered_ms is None or self.record.answered_ms > at_ms
+
     @property
     def holds(self) -> bool:
         """The agent stays silent until it is answered."""

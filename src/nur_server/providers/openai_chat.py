@@ -15,9 +15,7 @@ from typing import Any
 
 import httpx2
 
-from nur_server.conversation.actions import ModelMessage, ToolCallMessage
 from nur_server.conversation.config import ToolSpec
-from nur_server.conversation.events import Role
 from nur_server.errors import ProviderError, ProviderGarbled
 from nur_server.ports import (
     LanguageModelCapabilities,
@@ -27,6 +25,7 @@ from nur_server.ports import (
     TextDelta,
     ToolCallDelta,
 )
+from nur_server.providers.chat_prompt import chat_messages
 from nur_server.providers.http import (
     ModelServer,
     OptionalFields,
@@ -44,7 +43,6 @@ USAGE_SECONDS = 0.1
 read to its end leaves the connection fit for the next."""
 MAX_TOOL_CALLS = 32
 MAX_ARGUMENT_CHARACTERS = 200_000
-NO_RESULT = '{"error": "no result is known for this call"}'
 
 
 class OpenAIChat:
@@ -164,31 +162,6 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
             "parameters": tool.parameters,
         },
     }
-
-
-def chat_messages(messages: tuple[ModelMessage, ...]) -> list[dict[str, Any]]:
-    """The messages in the servers' shape, every tool call directly followed by its one result.
-
-    Servers refuse a prompt in which a call has no result, or a result no call.
-    """
-    results = {m.tool_call_id: m.content for m in messages if m.role is Role.TOOL}
-    shaped: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role is Role.TOOL or not (message.content or message.tool_calls):
-            continue
-        entry: dict[str, Any] = {"role": message.role.value, "content": message.content}
-        if message.tool_calls:
-            entry["tool_calls"] = [_call(call) for call in message.tool_calls]
-        shaped.append(entry)
-        for call in message.tool_calls:
-            content = results.get(call.call_id, NO_RESULT)
-            shaped.append({"role": "tool", "tool_call_id": call.call_id, "content": content})
-    return shaped
-
-
-def _call(call: ToolCallMessage) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments or "{}"}
-    return {"id": call.call_id, "type": "function", "function": function}
 
 
 def _parsed(data: str, provider: str) -> Any:
