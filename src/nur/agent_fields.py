@@ -18,7 +18,7 @@ class AgentOptions(TypedDict, total=False):
     """
 
     language: str | None
-    """ISO 639-1. Default `en`."""
+    """BCP 47: ISO 639-1, with or without a region. Default `en`."""
 
     tools: Sequence[Mapping[str, Any]] | None
     """Each in one of three shapes: `parameters` as a map of arguments with `required: true`, as a
@@ -146,7 +146,7 @@ class AgentFields(NurObject):
     session's `context`, then `metadata`."""
 
     language: str | None = None
-    """ISO 639-1. Default `en`."""
+    """BCP 47: ISO 639-1, with or without a region. Default `en`."""
 
     tools: list[dict[str, Any]] = Field(default_factory=list)
     """Each in one of three shapes: `parameters` as a map of arguments with `required: true`, as a

@@ -67,7 +67,7 @@ class InputOptions:
     transcription_prompt: str | Unset | None = UNSET
     wants_partials: bool | Unset | None = UNSET
     languages: tuple[str, ...] | Unset | None = UNSET
-    """ISO 639-1, the preferred one first."""
+    """BCP 47, the preferred one first."""
     voice_focus: VoiceFocus | Unset | None = UNSET
     voice_focus_threshold: float | Unset | None = UNSET
     """Echoed; decides nothing."""
@@ -145,7 +145,7 @@ class SessionOptions:
     greeting: str | Unset | None = UNSET
     """Spoken word for word when the session opens. None: the user speaks first."""
     language: str | Unset | None = UNSET
-    """ISO 639-1."""
+    """BCP 47: `en`, `pt-BR`."""
     tools: tuple[Mapping[str, Any], ...] | Unset | None = UNSET
     """Each in any of the three accepted shapes, as it was given."""
     input: InputOptions = field(default_factory=InputOptions)

@@ -37,7 +37,7 @@ class ListenOptions:
     """How an utterance should be recognised."""
 
     language: str = "en"
-    """ISO 639-1."""
+    """ISO 639-1, without a region."""
     keyterms: tuple[str, ...] = ()
     prompt: str | None = None
     wants_partials: bool = True
@@ -58,7 +58,7 @@ class Transcript:
 @dataclass(frozen=True, slots=True)
 class SpeechToTextCapabilities:
     languages: frozenset[str]
-    """ISO 639-1 codes; empty means any."""
+    """ISO 639-1 codes, or tags with a region; empty means any."""
     gives_partials: bool
     gives_confidence: bool
     takes_hints: bool = False
@@ -156,6 +156,7 @@ class SpeakRequest:
     voice: str
     """A voice of the engine's own, already resolved from aliases."""
     language: str = "en"
+    """BCP 47: `en`, `pt-BR`. An engine that does not tell regions apart goes by the language."""
     speed: float = 1.0
 
 

@@ -168,8 +168,28 @@ def test_every_documented_field_reaches_the_session() -> None:
     assert detection.uninterruptible_turns == {"greeting"}
     assert running.listen.keyterms == ("Nur", "Moonshine")
     assert (running.listen.prompt, running.listen.wants_partials) == ("orders", False)
-    assert (running.listen.language, talk.language) == ("en", "en")
+    assert (running.listen.language, talk.language) == ("en", "en-GB")
     assert (running.output_rate, running.volume) == (16_000, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "recognised"),
+    [("pt-BR", "pt-BR", "pt"), ("PT_br", "pt-BR", "pt"), ("zh-hant", "zh-Hant", "zh")],
+)
+def test_a_language_with_a_region_is_recognised_as_the_language(
+    given: str, kept: str, recognised: str
+) -> None:
+    running = made(from_update(part(input={"language_codes": [given]})))
+    assert running.options.input.languages == (kept,)
+    assert (running.conversation.language, running.listen.language) == (kept, recognised)
+
+
+@pytest.mark.parametrize("tag", ["xx", "english", "", "xx-US", "en--us"])
+def test_a_language_that_is_none_is_refused(tag: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        from_update(part(input={"language_codes": ["de", tag]}))
+    assert refused.value.param == "input.languages"
+    assert "de" in refused.value.details["languages"]
 
 
 def test_text_only_output_does_not_speak() -> None:

@@ -33,6 +33,7 @@ from nur_server.agents.kinds import (
 )
 from nur_server.agents.tools import HIDDEN, MAX_TOOLS, read_tools
 from nur_server.errors import InvalidRequest
+from nur_server.text import languages
 
 READ_ONLY = frozenset({"id", "object", "created", "created_at", "updated_at", "warnings"})
 """Fields of an agent that may be sent back as they were read; they change nothing."""
@@ -67,10 +68,12 @@ def _each_once(numbers: list[str]) -> list[str]:
     return numbers
 
 
-def _language(code: str) -> str:
-    if not re.fullmatch(r"[a-z]{2}", code):
-        raise ValueError("expected an ISO 639-1 code in lower case, such as en")
-    return code
+def _language(tag: str) -> str:
+    try:
+        return languages.normalised(tag)
+    except ValueError as error:
+        details = {"languages": list(languages.LANGUAGES)}
+        raise _refused(InvalidRequest(str(error), details=details)) from None
 
 
 def _refused(error: InvalidRequest) -> PydanticCustomError:
@@ -107,7 +110,7 @@ ModelId = Annotated[str, Field(min_length=1, max_length=200)]
 Language = Annotated[
     str,
     AfterValidator(_language),
-    WithJsonSchema({"type": "string", "pattern": "^[a-z]{2}$", "examples": ["en"]}),
+    WithJsonSchema({"type": "string", "pattern": languages.PATTERN, "examples": ["en", "pt-BR"]}),
 ]
 PhoneNumber = Annotated[
     str,
@@ -301,7 +304,7 @@ class AgentChanges(Body):
         "in from the session's `context`, then `metadata`.",
     )
     language: Annotated[Language | None, Sets("language")] = Field(
-        None, description="ISO 639-1. Default `en`."
+        None, description="BCP 47: ISO 639-1, with or without a region. Default `en`."
     )
     tools: Annotated[ToolList | None, Sets("tools")] = Field(
         None,

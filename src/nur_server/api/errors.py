@@ -1,7 +1,7 @@
 """The one funnel: every error becomes a response here, and a close code where it ends a socket."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -172,10 +172,11 @@ def _from_validation(problems: Iterable[Any], *, skip: int) -> NurError:
         code=first.code,
         param=first.param,
         details={
+            **first.details,
             "errors": [
                 {"param": p.param, "code": p.code, "message": p.message}
                 for p in found[:MAX_PROBLEMS]
-            ]
+            ],
         },
     )
 
@@ -186,6 +187,7 @@ class _Problem:
     param: str | None
     code: str
     message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 _CODES = {"missing": "missing_parameter", "extra_forbidden": "unknown_parameter"}
@@ -198,7 +200,7 @@ def _problem(problem: Mapping[str, Any], skip: int) -> _Problem:
     param = dotted(problem["loc"][skip:]) or None
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, NurError):
-        return _Problem(kind, cause.param or param, cause.code, cause.message)
+        return _Problem(kind, cause.param or param, cause.code, cause.message, cause.details)
     return _Problem(
         kind,
         param,

@@ -86,6 +86,7 @@ class ConversationConfig:
     greeting: str | None = None
     """Spoken word for word when the session opens. None: the user speaks first."""
     language: str = "en"
+    """BCP 47: `en`, `pt-BR`."""
     tools: tuple[ToolSpec, ...] = ()
     turn_detection: TurnDetection = field(default_factory=TurnDetection)
     interruption_threshold: float = 0.5

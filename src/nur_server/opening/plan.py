@@ -23,6 +23,7 @@ from nur_server.options import (
 from nur_server.providers import voices
 from nur_server.providers.http_tools import ToolEndpoint
 from nur_server.store.records import AgentRecord, SessionRecord
+from nur_server.text import languages
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def plan_for_agent(
 
 def plan_for_client(asked: SessionOptions, warnings: Iterable[str] = ()) -> SessionPlan:
     """The plan of a client that brings the whole configuration. Raises `InvalidRequest`."""
-    options = merge(SessionOptions(), _with_secrets(asked, ()))
+    asked = _with_languages(_with_secrets(asked, ()))
+    options = merge(SessionOptions(), asked)
     plan = SessionPlan(
         options, warnings=(*ineffective(asked), *warnings), client_tools=asked.tools is not UNSET
     )
@@ -96,7 +98,7 @@ def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = 
     Raises `InvalidRequest`: `immutable_field` where a field that cannot change would, and
     `invalid_value`.
     """
-    asked = _with_secrets(asked, plan.tools)
+    asked = _with_languages(_with_secrets(asked, plan.tools))
     changed = replace(
         plan,
         options=merge(plan.options, asked),
@@ -140,11 +142,9 @@ def ineffective(asked: SessionOptions) -> tuple[str, ...]:
         for name in ("transcription_mode", "voice_focus_threshold")
         if given(getattr(asked.input, name), None) is not None
     ]
-    languages = given(asked.input.languages, ())
-    if len(languages) > 1:
-        found.append(
-            f"input.language_codes: one language is recognised, the first: {languages[0]!r}"
-        )
+    spoken = given(asked.input.languages, ())
+    if len(spoken) > 1:
+        found.append(f"input.language_codes: one language is recognised, the first: {spoken[0]!r}")
     return tuple(found)
 
 
@@ -192,6 +192,32 @@ def _with_secrets(asked: SessionOptions, known: Iterable[Mapping[str, Any]]) -> 
     """
     tools = given(asked.tools, ())
     return replace(asked, tools=tuple(keep_secrets(tools, known))) if tools else asked
+
+
+def _with_languages(asked: SessionOptions) -> SessionOptions:
+    """Language tags in the one form in which they are kept.
+
+    Raises `InvalidRequest`, which lists the valid languages.
+    """
+    changed = asked
+    if given(asked.language, None) is not None:
+        changed = replace(changed, language=_language(given(asked.language, ""), "language"))
+    if spoken := given(asked.input.languages, ()):
+        tags = tuple(_language(tag, "input.languages") for tag in spoken)
+        changed = replace(changed, input=replace(changed.input, languages=tags))
+    return changed
+
+
+def _language(tag: str, param: str) -> str:
+    try:
+        return languages.normalised(tag)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"'{param}': {error}",
+            code="invalid_value",
+            param=param,
+            details={"languages": list(languages.LANGUAGES)},
+        ) from None
 
 
 def connection_formats(audio: AudioFormat) -> SessionOptions:

@@ -22,6 +22,7 @@ from nur_server.providers import voices
 from nur_server.providers.catalogue import Catalogue, Choice
 from nur_server.session.setup import SessionSetup
 from nur_server.store.records import AgentFields
+from nur_server.text import languages
 from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
 
 DEFAULT_LANGUAGE = "en"
@@ -57,7 +58,7 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
         account_id=identity.account_id,
         session_id=identity.session_id,
         agent_id=plan.agent.id if plan.agent else None,
-        conversation=_conversation(plan, identity, catalogue, listen.language),
+        conversation=_conversation(plan, identity, catalogue),
         listen=listen,
         voice=catalogue.engine_voice(_voice(plan, catalogue), tts.engine),
         stt=stt.engine,
@@ -90,7 +91,7 @@ def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def _conversation(
-    plan: SessionPlan, identity: Identity, catalogue: Catalogue, language: str
+    plan: SessionPlan, identity: Identity, catalogue: Catalogue
 ) -> ConversationConfig:
     asked = plan.options
     usual = ConversationConfig(session_id=identity.session_id)
@@ -98,7 +99,7 @@ def _conversation(
         usual,
         system_prompt=given(asked.system_prompt, ""),
         greeting=_opening(plan),
-        language=language,
+        language=_spoken_language(asked),
         tools=normalise_tools(plan.tools, tool_url=plan.tool_url),
         turn_detection=_turn_detection(asked.input.turn_detection),
         voice_focus=given(asked.input.voice_focus, VoiceFocus.NEAR_FIELD),
@@ -159,10 +160,14 @@ def _turn_detection(asked: TurnDetectionOptions | Unset | None) -> TurnDetection
     )
 
 
+def _spoken_language(asked: SessionOptions) -> str:
+    """With its region, where it was given with one."""
+    return (given(asked.input.languages, ()) or (given(asked.language, DEFAULT_LANGUAGE),))[0]
+
+
 def _listen(asked: SessionOptions) -> ListenOptions:
-    languages = given(asked.input.languages, ()) or (given(asked.language, DEFAULT_LANGUAGE),)
     return ListenOptions(
-        language=languages[0].lower().partition("-")[0],
+        language=languages.primary(_spoken_language(asked)),
         keyterms=given(asked.input.keyterms, ()),
         prompt=given(asked.input.transcription_prompt, "") or None,
         wants_partials=given(asked.input.wants_partials, True),
@@ -182,7 +187,7 @@ def _unheeded(stt: Choice[SpeechToText], listen: ListenOptions) -> tuple[str, ..
     """Warnings about what the recogniser cannot do."""
     able = stt.engine.capabilities
     found = []
-    if able.languages and listen.language not in able.languages:
+    if able.languages and languages.best_match(listen.language, able.languages) is None:
         found.append(f"{stt.model_id} does not recognise {listen.language!r}")
     if (listen.keyterms or listen.prompt) and not able.takes_hints:
         found.append(

@@ -27,6 +27,7 @@ from nur_server.providers.http import (
     retried,
     server_events,
 )
+from nur_server.text.languages import primary
 
 DEFAULT_RATE = 24_000
 MAX_CLAUSE_BYTES = 24_000 * 2 * 300
@@ -148,7 +149,7 @@ def speech_payload(model: str, request: SpeakRequest, *, with_extras: bool) -> d
     if not streams:
         payload["speed"] = request.speed
     if with_extras:
-        payload["language"] = LANGUAGES.get(request.language, "Auto")
+        payload["language"] = LANGUAGES.get(primary(request.language), "Auto")
         if streams:
             payload |= {"stream": True, "stream_format": "audio"}
     return payload

@@ -23,6 +23,7 @@ from nur_server.ports import (
     Transcript,
 )
 from nur_server.providers.http import ModelServer, answered, garbled, read_json, retried
+from nur_server.text.languages import primary
 
 log = structlog.get_logger()
 
@@ -130,7 +131,7 @@ class OpenAITranscriptions:
         prompt = " ".join([options.prompt or "", ", ".join(options.keyterms)]).strip()
         fields = {
             "model": self._server.model,
-            "language": options.language,
+            "language": primary(options.language),
             "response_format": "json",
         }
         return {**fields, "prompt": prompt} if prompt else fields

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from nur_server.errors import InvalidRequest
+from nur_server.text.languages import primary
 
 FLITE, ESPEAK, QWEN = "flite", "espeak-ng", "qwen3-tts"
 
@@ -144,6 +145,6 @@ def for_language(language: str, gender: str) -> Voice | None:
 
     None when no voice speaks it.
     """
-    code = language.lower().partition("-")[0]
-    speaking = [v for v in VOICES.values() if v.language.partition("-")[0] == code]
+    code = primary(language)
+    speaking = [voice for voice in VOICES.values() if primary(voice.language) == code]
     return next((v for v in speaking if v.gender == gender), next(iter(speaking), None))

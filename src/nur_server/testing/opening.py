@@ -18,6 +18,7 @@ from nur_server.testing.tools import Bench, Tool
 from nur_server.testing.virtual_time import virtual_time
 from nur_server.testing.voice import Voice
 from nur_server.testing.world import World
+from nur_server.text.languages import primary
 
 Model = LanguageModel | Callable[[ReplyRequest], Reply]
 
@@ -111,7 +112,7 @@ def _setup(
         session_id=agent.session_id,
         agent_id=AGENT_ID,
         conversation=replace(agent, has_turn_model=turn_model is not None),
-        listen=ListenOptions(language=agent.language),
+        listen=ListenOptions(language=primary(agent.language)),
         voice="scripted",
         stt=stt,
         llm=llm,

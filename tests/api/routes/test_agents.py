@@ -132,6 +132,11 @@ async def test_null_is_the_default(server: Server) -> None:
         ({"stt_model": "ears"}, "stt_model", "unknown_model"),
         ({"tts_model": "mouth"}, "tts_model", "unknown_model"),
         ({"language": "english"}, "language", "invalid_parameter"),
+        ({"language": "xx"}, "language", "invalid_parameter"),
+        ({"language": "xx-US"}, "language", "invalid_parameter"),
+        ({"language": ""}, "language", "invalid_parameter"),
+        ({"input": {"language_codes": ["de", "zz"]}},
+         "input.language_codes[1]", "invalid_parameter"),
         ({"max_turns": 0}, "max_turns", "invalid_parameter"),
         ({"max_turns": "30"}, "max_turns", "invalid_parameter"),
         ({"interruption_threshold": 1.01}, "interruption_threshold", "invalid_parameter"),
@@ -370,3 +375,23 @@ async def test_delete_ends_live_sessions(server: Server) -> None:
     assert live.get(session["id"]) is None
     ended = await server.call("GET", f"/v1/sessions/{session['id']}")
     assert (ended["status"], ended["ended_reason"]) == ("ended", "agent_deleted")
+
+
+async def test_a_language_that_is_none_is_refused_with_the_valid_ones(server: Server) -> None:
+    error = await server.refuse("POST", "/v1/agents", 422, json={**AGENT, "language": "xx"})
+    assert "'xx'" in error["message"] and "de" in error["details"]["languages"]
+    agent = await server.make_agent()
+    changed = {"language": "klingon"}
+    await server.refuse("PATCH", f"/v1/agents/{agent['id']}", 422, json=changed)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("pt-BR", "pt-BR"), ("pt_br", "pt-BR"), ("ES-419", "es-419"), ("EN", "en"), ("iw", "he")],
+)
+async def test_a_language_is_taken_in_any_form_of_its_tag(
+    server: Server, given: str, kept: str
+) -> None:
+    agent = await server.make_agent(language=given, input={"language_codes": [given]})
+    assert agent["language"] == kept
+    assert agent["input"]["language_codes"] == [kept]

@@ -1,3 +1,5 @@
+import pytest
+
 from nur_server.providers.voices import ALIASES, VOICES
 from tests.api.conftest import Server
 
@@ -23,6 +25,18 @@ async def test_voices_by_language_and_type(server: Server) -> None:
     exact = await server.call("GET", "/v1/voices?language=es-419")
     assert {voice["language"] for voice in exact["data"]} == {"es-419"}
     assert (await server.call("GET", "/v1/voices?type=cloned"))["data"] == []
+
+
+@pytest.mark.parametrize("tag", ["pt-BR", "pt_br", "pt", "pt-PT", "por"])
+async def test_voices_of_a_region_or_else_of_the_language(server: Server, tag: str) -> None:
+    page = await server.call("GET", f"/v1/voices?language={tag}")
+    assert {voice["language"] for voice in page["data"]} == {"pt-BR"}
+
+
+@pytest.mark.parametrize("tag", ["xx", "english", "xx-US", "%20"])
+async def test_voices_of_no_language_are_refused(server: Server, tag: str) -> None:
+    error = await server.refuse("GET", f"/v1/voices?language={tag}", 422)
+    assert error["param"] == "language" and "pt" in error["details"]["languages"]
 
 
 async def test_a_voice_by_id_or_alias(server: Server) -> None:

@@ -12,6 +12,7 @@ from nur_server.api.paging import Listing, WindowOf, envelope, page_of
 from nur_server.api.services import Services, services_of
 from nur_server.errors import InvalidRequest, NotFound
 from nur_server.providers.voices import ALIASES, Voice
+from nur_server.text import languages
 
 router = APIRouter(prefix="/voices", tags=["Voices"], route_class=ApiRoute)
 
@@ -25,18 +26,20 @@ async def list_all(
     server: Server,
     _principal: Reader,
     language: Annotated[
-        str | None, Query(max_length=35, description="ISO 639-1, with or without a region.")
+        str | None,
+        Query(
+            max_length=languages.MAX_LENGTH,
+            description="BCP 47: ISO 639-1, with or without a region. Where no voice is of the "
+            "region, the voices of the language.",
+        ),
     ] = None,
     kind: Annotated[
         Literal["built-in", "cloned"] | None, Query(alias="type", description="Where it is from.")
     ] = None,
 ) -> Listing[VoiceObject]:
     """Every voice, with the names from elsewhere that mean it."""
-    found = [
-        voice
-        for voice in server.catalogue.voices()
-        if kind != "cloned" and _speaks(voice, language)
-    ]
+    known = [] if kind == "cloned" else list(server.catalogue.voices())
+    found = known if language is None else _speaking(known, language)
     return Listing[VoiceObject](**envelope(page_of(found, window), window, _shown))
 
 
@@ -51,11 +54,18 @@ async def read(
         raise NotFound(error.message, param="voice_id", details=error.details) from None
 
 
-def _speaks(voice: Voice, language: str | None) -> bool:
-    if language is None:
-        return True
-    wanted, spoken = language.lower(), voice.language.lower()
-    return spoken == wanted or spoken.partition("-")[0] == wanted
+def _speaking(known: list[Voice], language: str) -> list[Voice]:
+    """The voices of a region, or else those of the language. Raises `InvalidRequest`."""
+    try:
+        wanted = languages.normalised(language)
+    except ValueError as error:
+        details = {"languages": list(languages.LANGUAGES)}
+        raise InvalidRequest(str(error), param="language", details=details) from None
+    exact = [voice for voice in known if voice.language == wanted]
+    if exact and wanted != languages.primary(wanted):
+        return exact
+    code = languages.primary(wanted)
+    return [voice for voice in known if languages.primary(voice.language) == code]
 
 
 def _shown(voice: Voice) -> VoiceObject:
