@@ -4,10 +4,15 @@ Every setting is an environment variable with the prefix `NUR_`, or a line of `.
 directory. `docs/configuration.md` lists them.
 """
 
+import os
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
+from dotenv import dotenv_values
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -15,11 +20,21 @@ CacheDir = Path("~/.cache/nur")
 CarrierName = Literal["twilio", "telnyx", "plivo", "vonage"]
 
 
+PREFIX = "NUR_"
+ENV_FILE = ".env"
+NEAR = 0.75
+"""Share of letters, 0–1, that two names have in common where one is taken for the other misspelt
+(`difflib.SequenceMatcher.ratio`): 0.97 where `NUR_MAX_SESSIONS` lacks a letter, 0.85 where
+`NUR_LLM_API_KEY` lacks a word."""
+OF_CLIENTS = ("NUR_API_KEY", "NUR_BASE_URL")
+"""Variables that the SDK and the commands that talk to a server read."""
+
+
 class Settings(BaseSettings):
     """Raises `pydantic.ValidationError` for a value that cannot be used."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NUR_", env_file=".env", extra="ignore", frozen=True
+        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True
     )
 
     # Where it listens
@@ -200,3 +215,40 @@ class Settings(BaseSettings):
         if self.llm_fallback_model and not (self.llm_fallback_url or self.llm_url):
             raise ValueError("NUR_LLM_FALLBACK_MODEL needs NUR_LLM_FALLBACK_URL or NUR_LLM_URL")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSetting:
+    """A variable that looks like a setting, and is none: it changes nothing."""
+
+    name: str
+    meant: str | None
+    """The setting whose name is nearest. None: none is near."""
+
+    def __str__(self) -> str:
+        hint = f"did you mean {self.meant}?" if self.meant else "docs/configuration.md lists them"
+        return f"{self.name} is no setting of Nur and changes nothing; {hint}"
+
+
+def unknown_settings(names: Iterable[str] | None = None) -> list[UnknownSetting]:
+    """Those among the `names` of variables; None: of the environment and of `.env`."""
+    if names is None:
+        names = [*os.environ, *dotenv_values(ENV_FILE, interpolate=False)]
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    found = []
+    for name in dict.fromkeys(names):
+        written = re.sub(r"[^A-Z0-9]+", "_", name.upper())
+        if written == name.upper() and written in (*known, *OF_CLIENTS):
+            continue
+        meant = _meant(written, known)
+        if written.startswith(PREFIX) or (written.startswith("NUR") and meant is not None):
+            found.append(UnknownSetting(name, meant))
+    return sorted(found, key=lambda unknown: unknown.name)
+
+
+def _meant(written: str, known: Iterable[str]) -> str | None:
+    """The setting of the same words in another order, or else of nearly the same letters."""
+    words = sorted(written.split("_"))
+    reordered = next((name for name in known if sorted(name.split("_")) == words), None)
+    near = get_close_matches(written, known, n=1, cutoff=NEAR)
+    return reordered or next(iter(near), None)

@@ -111,3 +111,13 @@ def test_where_the_database_is(tmp_path: Path) -> None:
     assert database_url(settings) == f"sqlite:///{tmp_path}/nur.db"
     named = Settings(_env_file=None, database_url="postgresql://u:p@h/n")
     assert database_url(named) == "postgresql://u:p@h/n"
+
+
+async def test_an_unknown_setting_is_told_at_the_start(
+    start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NUR_MAX_SESSION", "3")
+    async with start(log_level="warning"):
+        pass
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "unknown setting" in line]
+    assert line.count("NUR_MAX_SESSION") == 2 and "NUR_MAX_SESSIONS" in line

@@ -63,3 +63,41 @@ def test_a_database_that_cannot_be_used_is_a_fault(
     assert report.code == 1
     (line,) = lines_about("database", report.out)
     assert line.startswith("!!") and "NUR_DATABASE_URL" in line
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("NUR_LLM_URL", "http://ann:hunter22@127.0.0.1:9/v1"),
+        ("NUR_STT_URL", "http://127.0.0.1:9/v1?key=hunter22"),
+        ("NUR_TTS_URL", "http://hunter22@127.0.0.1:9/v1"),
+        ("NUR_DATABASE_URL", "postgresql://nur:hunter22@127.0.0.1:9/nur"),
+        ("NUR_DATABASE_URL", "postgresql://127.0.0.1:9/nur?password=hunter22"),
+        ("NUR_BLOBS_URL", "ftp://ann:hunter22@127.0.0.1:9/blobs"),
+    ],
+)
+def test_no_password_is_printed(
+    nur: Nur, models_dir: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    report = nur("doctor")
+    assert report.code == 1
+    assert "hunter22" not in report.out + report.err
+
+
+@pytest.mark.parametrize("name", ["NUR_MAX_SESSION", "NUR_SESSIONS_MAX", "NURMAX_SESSIONS"])
+def test_an_unknown_setting_is_told(
+    nur: Nur, models_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "3")
+    report = nur("doctor")
+    (line,) = lines_about("setting", report.out)
+    assert line.startswith("--") and "did you mean NUR_MAX_SESSIONS?" in line
+    assert report.code == 0
+
+
+def test_other_commands_tell_of_an_unknown_setting(
+    nur: Nur, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUR_DATA_DIRECTORY", "elsewhere")
+    assert "did you mean NUR_DATA_DIR?" in nur("keys", "list").err

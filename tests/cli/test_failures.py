@@ -50,3 +50,24 @@ def test_a_mistake_of_our_own_is_not_hidden() -> None:
         Other.model_validate({"number": "x"})
     assert explain(raised.value) is None
     assert explain(KeyError("x")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("llm_url", "ftp://ann:hunter22@models/v1"),
+        ("stt_url", "ann:hunter22@models/v1"),
+        ("tts_url", "wss://models/v1?key=hunter22"),
+        ("database_url", 22),
+    ],
+)
+def test_a_bad_setting_is_explained_without_its_secrets(name: str, value: object) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Settings(_env_file=None, **{name: value})
+    (line,) = explain(raised.value) or []
+    assert line.startswith(f"NUR_{name.upper()}:") and "22" not in line
+
+
+def test_an_error_is_explained_without_the_secrets_of_an_address() -> None:
+    lines = explain(Unavailable("cannot reach postgresql://nur:hunter22@db/nur: refused"))
+    assert lines == ["cannot reach postgresql://***@db/nur: refused"]

@@ -64,7 +64,7 @@ from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions
 from nur_server.session.metrics import Metrics
 from nur_server.session.recorder import Recorders
-from nur_server.settings import Settings
+from nur_server.settings import Settings, unknown_settings
 from nur_server.store import outbox
 from nur_server.store.blobs import Blobs, open_blobs
 from nur_server.store.calls import Announce, CallRecord
@@ -149,6 +149,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        for unknown in unknown_settings():
+            log.warning("unknown setting", name=unknown.name, did_you_mean=unknown.meant)
         async with AsyncExitStack() as stack:
             database = await _open_database(stack, settings, clock)
             if on_first_key is not None and (first := await ensure_first_key(database)):

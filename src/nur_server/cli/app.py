@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nur_server.cli import process
-from nur_server.settings import Settings
+from nur_server.settings import Settings, unknown_settings
 
 app = typer.Typer(
     help="Nur: self-hosted voice agents.",
@@ -111,7 +111,7 @@ def talk(
     words = _words(wav, mic, say)
     if words is None and not mic:
         raise typer.BadParameter("expected one of --say, --wav and --mic, got none")
-    server = talk.Server.found(_settings(), url, api_key)
+    server = talk.Server.found(_checked_settings(), url, api_key)
     raise typer.Exit(talk.run(server, agent, words, answers=_answers(tool or []), recording=record))
 
 
@@ -131,7 +131,7 @@ def replay(
     """Run a recorded session again and show what happened when, and why."""
     from nur_server.cli import replay
 
-    settings = _settings(data_dir=data_dir)
+    settings = _checked_settings(data_dir=data_dir)
     raise typer.Exit(
         replay.run(settings, session, changes=changes or (), save_test=save_test, as_json=as_json)
     )
@@ -151,7 +151,7 @@ def dial(
     """Have an agent of a running server call a number, and watch the call."""
     from nur_server.cli import dial, talk
 
-    server = talk.Server.found(_settings(), url, api_key)
+    server = talk.Server.found(_checked_settings(), url, api_key)
     given = _pairs(context or [], "--context")
     raise typer.Exit(dial.run(server, number, agent, context=given, record=record))
 
@@ -169,7 +169,7 @@ def migrate() -> None:
     """Bring the database to this version's schema. Stop the servers of an older version first."""
     from nur_server.cli import migrate
 
-    raise typer.Exit(migrate.run(_settings()))
+    raise typer.Exit(migrate.run(_checked_settings()))
 
 
 @app.command()
@@ -194,7 +194,7 @@ def create_key(
     """Make a key, and show it this once."""
     from nur_server.cli import keys
 
-    raise typer.Exit(keys.create(_settings(), name, scope, days))
+    raise typer.Exit(keys.create(_checked_settings(), name, scope, days))
 
 
 @keys.command("list")
@@ -202,7 +202,7 @@ def list_keys() -> None:
     """List the keys, without their secrets."""
     from nur_server.cli import keys
 
-    raise typer.Exit(keys.list_all(_settings()))
+    raise typer.Exit(keys.list_all(_checked_settings()))
 
 
 @keys.command("revoke")
@@ -210,7 +210,7 @@ def revoke_key(key: Annotated[str, typer.Argument(help="The key's id: key_…")]
     """Make a key useless, at once and for good."""
     from nur_server.cli import keys
 
-    raise typer.Exit(keys.revoke(_settings(), key))
+    raise typer.Exit(keys.revoke(_checked_settings(), key))
 
 
 @models.command("list")
@@ -218,7 +218,7 @@ def list_models() -> None:
     """List the embedded models, and whether they are there."""
     from nur_server.cli import models
 
-    raise typer.Exit(models.list_all(_settings()))
+    raise typer.Exit(models.list_all(_checked_settings()))
 
 
 @models.command("pull")
@@ -228,11 +228,21 @@ def pull_models(
     """Fetch the embedded models. The server does it by itself when it starts."""
     from nur_server.cli import models
 
-    raise typer.Exit(models.pull(_settings(), names or []))
+    raise typer.Exit(models.pull(_checked_settings(), names or []))
 
 
 def _settings(**given: Any) -> Settings:
+    """The settings of a command that tells of unknown ones by itself: in its log, or its report."""
     return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _checked_settings(**given: Any) -> Settings:
+    """As `_settings`, with a note for each unknown one."""
+    from nur_server.cli import screen
+
+    for unknown in unknown_settings():
+        screen.warn(str(unknown))
+    return _settings(**given)
 
 
 def _words(wav: Path | None, mic: bool, say: list[str] | None) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,8 @@ from nur_server.providers import flite, voices, weights
 from nur_server.providers.discovery import chat_models, discover
 from nur_server.providers.espeak import Espeak
 from nur_server.providers.http import answered, model_client, read_json
-from nur_server.settings import Settings
+from nur_server.redaction import redacted, secrets_of
+from nur_server.settings import Settings, unknown_settings
 from nur_server.store.blobs import open_blobs
 
 ANSWER_SECONDS = 3.0
@@ -47,8 +48,9 @@ class Finding:
 def run(settings: Settings) -> int:
     """Print every finding; 1 where something is missing that is needed."""
     findings = serving.run(_examine(settings))
+    secrets = secrets_of(settings)
     for finding in findings:
-        screen.out.print(_line(finding))
+        screen.out.print(_line(finding, secrets))
     bad = [finding for finding in findings if finding.state is State.BAD]
     screen.say()
     if bad:
@@ -61,15 +63,17 @@ def run(settings: Settings) -> int:
 _STYLES = {State.GOOD: "green", State.OPTIONAL: "yellow", State.BAD: "bold red"}
 
 
-def _line(finding: Finding) -> Text:
-    remedy = f" → {finding.remedy}" if finding.remedy else ""
+def _line(finding: Finding, secrets: Collection[str]) -> Text:
+    """A report is for showing around: it holds no password and no key, whoever wrote them in."""
+    remedy = redacted(f" → {finding.remedy}" if finding.remedy else "", secrets)
     head = (f"{finding.state:<3}", _STYLES[finding.state]), f"{finding.name:<18} "
-    return Text.assemble(*head, finding.what, (remedy, "dim"))
+    return Text.assemble(*head, redacted(finding.what, secrets), (remedy, "dim"))
 
 
 async def _examine(settings: Settings) -> list[Finding]:
     return [
         _software(),
+        *_unknown_settings(),
         *_weights(settings),
         await _flite(),
         await _espeak(),
@@ -86,6 +90,13 @@ async def _examine(settings: Settings) -> list[Finding]:
 def _software() -> Finding:
     what = f"{version('nur')} on Python {platform.python_version()}, {platform.platform()}"
     return Finding("Nur", State.GOOD, what)
+
+
+def _unknown_settings() -> list[Finding]:
+    remedy = "correct its name, or take it away"
+    return [
+        Finding("setting", State.OPTIONAL, str(unknown), remedy) for unknown in unknown_settings()
+    ]
 
 
 def _weights(settings: Settings) -> list[Finding]:
