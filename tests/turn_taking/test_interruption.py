@@ -52,7 +52,7 @@ FAR = 1.2
         (overlap("put the kettle on", 900, 0, 0.9), Ruling.DISREGARD, "aside"),
         (overlap("did you put it there", 1300, 0, 0.0), Ruling.LISTEN, "few_words"),
         (overlap("did you put it there", 2600, 0, 0.0), Ruling.YIELD, "words"),
-        (overlap("hold on a second", 900, 400, 2.0), Ruling.CARRY_ON, "aside"),
+        (overlap("hold on a second", 900, 400, 2.0), Ruling.YIELD, "stop_command"),
         (overlap("Honey, can you close the door", 900), Ruling.DISREGARD, "aside"),
         (overlap("Hang on, I'll call you back, Mum", 900), Ruling.DISREGARD, "aside"),
         (overlap("I'll be with you in a minute", 1300, 400), Ruling.CARRY_ON, "aside"),
@@ -69,6 +69,33 @@ def test_an_overlap_is_judged_by_its_evidence(
 ) -> None:
     verdict = judge(given, threshold=0.5, delay_ms=0)
     assert (verdict.ruling, verdict.reason) == (ruling, reason)
+
+
+@pytest.mark.parametrize("away", [0.0, 0.7, 1.3, 5.0])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Stop, please stop. I have another question.",
+        "Wait",
+        "Hold on a second, put that down please",
+        "Okay stop, I'll call you back later",
+        "Hey, stop it there, you're too loud",
+        "Espera",
+    ],
+)
+def test_a_stop_command_yields_however_far_the_voice_is(text: str, away: float) -> None:
+    language = "es" if text == "Espera" else "en"
+    for silence_ms in (0, 400):
+        given = replace(overlap(text, 900, silence_ms, away), language=language)
+        verdict = judge(given, threshold=0.5, delay_ms=0)
+        assert (verdict.ruling, verdict.reason) == (Ruling.YIELD, "stop_command")
+
+
+@pytest.mark.parametrize("text", ["Tomorrow.", "For four people.", "Yes.", "Seven thirty."])
+def test_the_answer_to_a_question_just_asked_takes_the_floor_from_anywhere(text: str) -> None:
+    given = replace(overlap(text, 700, 400, 3.0), is_asked=True)
+    verdict = judge(given, threshold=0.5, delay_ms=0)
+    assert (verdict.ruling, verdict.reason) == (Ruling.YIELD, "answer")
 
 
 @pytest.mark.parametrize("misheard", ["And?", "Thank you.", "God.", "Of her."])

@@ -12,6 +12,7 @@ from nur_server.conversation.actions import (
     OpenUtterance,
     ScoreTurn,
 )
+from nur_server.conversation.addressing import Addressing
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
@@ -36,14 +37,11 @@ from nur_server.conversation.user_turn import (
     Stage,
     UserTurn,
 )
-from nur_server.turn_taking import addressee, interruption, turns
+from nur_server.turn_taking import interruption, turns
 from nur_server.turn_taking.interruption import OverlapEvidence, Ruling
-from nur_server.turn_taking.settings import VoiceFocus
 from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker
 from nur_server.turn_taking.turns import TurnEvidence
-from nur_server.turn_taking.voice import away
 from nur_server.turn_taking.words import (
-    Expected,
     expects,
     is_vocal_tic,
     leaves_question_open,
@@ -61,16 +59,10 @@ UNHEARD_THRESHOLD = 0.2
 """Highest interruption threshold while nothing of the reply was heard: the user goes on."""
 FIRST_TURNS = 20
 """Turns whose words are kept for telling who has answered a call."""
-QUIETLY_AWAY = 1.0
-"""How far the voice has to be for words in the agent's silence to be for somebody else …"""
-QUIETLY_ELSEWHERE = 0.95
-"""… and how probable that is by voice and words together: nothing is worse than no answer."""
 SHORT_MS = 560
 """Speech in the agent's silence below which a word or two may be a noise …"""
 DOUBTFUL = 0.8
 """… if the recogniser is less sure of them than this."""
-MOST_DISREGARDED = 2
-"""Turns in a row that are taken to be for somebody else."""
 CONTEXT_REASONS = ("backchannel", "aside", "in_passing")
 """Why an overlap was let pass, where its words are worth remembering."""
 
@@ -104,12 +96,11 @@ class Listener:
         self._on_turn = on_turn
         self._on_idle = on_idle
         self._speech = SpeechTracker()
+        self._addressing = Addressing(context, self._speech)
         self._turn: UserTurn | None = None
         self._finishing: UserTurn | None = None
         self._speech_ms = 0
         """Of the turns that are over."""
-        self._disregarded = 0
-        """Turns in a row that were for somebody else."""
         self._texts: list[str] = []
         """Of the first turns that are over: who has answered is told by their words."""
 
@@ -246,7 +237,7 @@ class Listener:
             return
         if self._talker.is_busy or self._finishing or self._context.journal.running():
             return
-        if self._is_for_somebody_else(turn):
+        if self._addressing.is_for_somebody_else(turn):
             return
         self._talker.speculate(turn.text, normalise(turn.text))
 
@@ -287,20 +278,13 @@ class Listener:
             silence_ms=self._speech.silence_ms,
             text=turn.text,
             is_text_current=turn.is_text_current or self._speech.silence_ms >= OVERLAP_WORDS_MS,
-            away=self._away(turn),
+            away=self._addressing.away(turn),
             agent_words=f"{self._context.history.last_agent_text} {response.full_text}",
             language=self._context.config.language,
             text_ms=turn.text_ms,
             is_asked=leaves_question_open(response.heard_text),
             is_agent_heard=response.first_audio_at is not None,
         )
-
-    def _away(self, turn: UserTurn) -> float:
-        """How far the voice is from the user's usual one, where that says anything."""
-        if self._context.config.voice_focus is VoiceFocus.FAR_FIELD:
-            return 0.0
-        ear = self._speech
-        return away(turn.voice, ear.speaker.voice, ear.background.treble_db)
 
     def _yield(self, turn: UserTurn, reason: str, evidence: OverlapEvidence) -> None:
         """The user interrupts: they have the floor."""
@@ -309,8 +293,7 @@ class Listener:
             self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=False))
         figures = {
             "speech_ms": evidence.speech_ms,
-            "level_db": round(turn.voice.level_db, 1) if turn.voice else None,
-            "away": round(evidence.away, 1),
+            **self._addressing.evidence(turn),
             "words": len(normalise(evidence.text).split()),
         }
         self._talker.cut(ReplyStatus.INTERRUPTED, reason, figures)
@@ -320,8 +303,11 @@ class Listener:
         turn.end_reason = reason
         self._drop(turn)
         if turn.text.strip() and reason in CONTEXT_REASONS:
-            self._record(turn, reason, {"speech_ms": turn.speech_ms})
+            figures = {"speech_ms": turn.speech_ms, **self._addressing.evidence(turn)}
+            self._record(turn, reason, figures)
             self._context.history.user_said_aside(turn.text, is_for_agent=reason != "aside")
+        if reason == "aside":
+            self._addressing.disregard(turn)
         self._talker.play_on()
 
     # Words
@@ -420,7 +406,7 @@ class Listener:
             "silence_ms": self._speech.silence_ms,
             "speech_ms": turn.speech_ms,
             "turn_probability": turn.turn_probability,
-            "away": round(self._away(turn), 1),
+            **self._addressing.evidence(turn),
         }
         if turn.is_announced:
             self._context.notify(UserSpeechStopped(turn.end_reason, evidence))
@@ -429,10 +415,10 @@ class Listener:
             self._on_idle(turn.failure)
             return
         self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=True))
-        if self._is_for_somebody_else(turn):
+        if self._addressing.is_for_somebody_else(turn):
             self._disregard(turn, evidence)
             return
-        self._learn_voice(turn)
+        self._addressing.learn(turn)
         self._record(turn, "speech", evidence)
         self._context.history.user_said(turn.text)
         self._on_turn(turn)
@@ -444,46 +430,19 @@ class Listener:
         if not said or turn.confidence is None or turn.confidence >= DOUBTFUL:
             return False
         bare = normalise(turn.text)
-        if turn.speech_ms >= SHORT_MS or bare.count(" ") >= 2 or self._has_asked:
+        if turn.speech_ms >= SHORT_MS or bare.count(" ") >= 2 or self._addressing.has_asked:
             return False
         return not interruption.wants_something(turn.text, bare, turn.speech_ms)
 
-    @property
-    def _has_asked(self) -> bool:
-        """The agent's last words were a question."""
-        said = self._context.history.last_agent_text
-        return expects(said) is not Expected.NONE or leaves_question_open(said)
-
-    def _is_for_somebody_else(self, turn: UserTurn) -> bool:
-        """While the agent is silent, only a voice that is well away tells; and whoever goes on
-        speaking is heard, for the user may have moved."""
-        config = self._context.config
-        if config.interruption_threshold <= 0.0 or self._disregarded >= MOST_DISREGARDED:
-            return False
-        gone = self._away(turn)
-        if gone < (interruption.AWAY_FROM_QUESTION if self._has_asked else QUIETLY_AWAY):
-            return False
-        bare = normalise(turn.text)
-        elsewhere = addressee.probability(turn.text, bare, config.language, gone)
-        return elsewhere >= QUIETLY_ELSEWHERE
-
-    def _learn_voice(self, turn: UserTurn) -> None:
-        if self._disregarded >= MOST_DISREGARDED:
-            self._speech.speaker.replace(turn.voice)
-        else:
-            self._speech.speaker.learn(turn.voice)
-        self._disregarded = 0
-
     def forget_voice(self) -> None:
         """Somebody else may be speaking from now on, or at another microphone."""
-        self._disregarded = 0
-        self._speech.speaker.replace(None)
+        self._addressing.forget_voice()
 
     def _disregard(self, turn: UserTurn, evidence: dict[str, Any]) -> None:
         """No turn for the agent; the words are kept as context."""
-        self._disregarded += 1
         self._talker.drop_speculation()
         self._record(turn, "aside", evidence)
+        self._addressing.disregard(turn)
         self._context.history.user_said_aside(turn.text, is_for_agent=False)
         self._on_idle(None)
 

@@ -88,7 +88,7 @@ class UserTurn:
         if sound in (Sound.ONSET, Sound.SPEECH):
             self.speech_samples += window
             self.speech_end = score.position
-            self._meter.hear(score, background)
+            self._meter.hear(score, background, window)
             self.is_pause_marked = False
             self.is_turn_asked = False
             self.turn_probability = None

@@ -15,7 +15,7 @@ RATHER_ELSEWHERE = 0.5
 ELSEWHERE = 0.78
 """Probability from which it is taken for a remark to somebody else."""
 SURELY_ELSEWHERE = 0.9
-"""The same, for what would stop the agent by itself: "hang on, mum, I'm on the phone"."""
+"""The same by the words alone, for a stop command: "hang on, mum, I'm on the phone"."""
 LOOKED_AT = 200
 """Characters; who is spoken to shows at the beginning."""
 

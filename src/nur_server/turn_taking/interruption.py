@@ -12,7 +12,7 @@ was made of it.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from nur_server.turn_taking import addressee, turn_grab
+from nur_server.turn_taking import addressee, cues, turn_grab
 from nur_server.turn_taking.words import (
     is_backchannel,
     is_closing,
@@ -48,8 +48,6 @@ WORDLESS_HOLD = 1.3
 """When nothing at all is understood, speech must last this many times longer to hold the agent …"""
 WORDLESS_YIELD = 2.4
 """… and this many times longer to be an interruption, once it is over."""
-AWAY_FROM_QUESTION = 1.4
-"""How far the voice has to be for an answer to a question just asked to be for somebody else."""
 ECHO_SHARE = 0.8
 """Share of the words that were the agent's own, for it to be an echo."""
 
@@ -58,6 +56,9 @@ _FLOOR_TAKERS = frozenset(
     | {"pardon", "huh", "repeat", "again"}
 )
 """Words that are a whole interruption by themselves."""
+
+_NAMING_CUES = ("form of address", "is on the phone", "to a pet")
+"""Cues in words that name whom they are for."""
 
 
 class Ruling(Enum):
@@ -154,28 +155,40 @@ def _judge_words(
         return _unless(is_over, "echo")
     if is_vocal_tic(text):
         return _unless(is_over, "vocal_tic")
-    is_answer = evidence.is_asked and is_short_answer(evidence.text)
-    if is_answer and evidence.away < AWAY_FROM_QUESTION:
+    needed_ms = yield_ms(threshold)
+    is_settled = is_over or evidence.text_ms >= min(needed_ms, SETTLED_MS)
+    if is_settled and is_stop_command(text) and not _is_to_somebody_named(evidence, text):
+        # Whoever says it, and however it sounds.
+        return OverlapVerdict(Ruling.YIELD, "stop_command")
+    if evidence.is_asked and is_short_answer(evidence.text):
         return OverlapVerdict(Ruling.YIELD if is_over else Ruling.LISTEN, "answer")
     if is_backchannel(text, evidence.language):
         return _unless(is_over, "backchannel")
-    elsewhere = addressee.probability(evidence.text, text, evidence.language, evidence.away)
-    if elsewhere >= addressee.SURELY_ELSEWHERE:
-        return _unless(is_over, "aside")
-    needed_ms = yield_ms(threshold)
+    # What follows a question directly is judged by its words alone: it is the answer.
+    gone = 0.0 if evidence.is_asked else evidence.away
+    elsewhere = addressee.probability(evidence.text, text, evidence.language, gone)
     # While it may well be for somebody else, the rest of it is waited for.
     is_clear = is_over or elsewhere < addressee.RATHER_ELSEWHERE
-    is_settled = is_over or evidence.text_ms >= min(needed_ms, SETTLED_MS)
-    if is_clear and is_settled and is_stop_command(text):
-        return OverlapVerdict(Ruling.YIELD, "stop_command")
     if elsewhere >= addressee.ELSEWHERE:
         return _unless(is_over, "aside")
+    if is_over and evidence.is_asked:
+        return OverlapVerdict(Ruling.YIELD, "answer")
     likelihood = _takes_floor(evidence, words, needed_ms) / yield_likelihood(threshold)
     if is_over:
         if likelihood >= 1.0:
             return OverlapVerdict(Ruling.YIELD, "words")
         return OverlapVerdict(Ruling.CARRY_ON, "in_passing")
     return _judge_beginning(evidence, words, needed_ms, likelihood if is_clear else 0.0)
+
+
+def _is_to_somebody_named(evidence: OverlapEvidence, text: str) -> bool:
+    """Whether what sounds like a stop command says itself that it is for somebody else: "hang on,
+    mum, I'm on the phone"."""
+    by_words = addressee.probability(evidence.text, text, evidence.language, away=0.0)
+    if by_words < addressee.SURELY_ELSEWHERE:
+        return False
+    is_named = any(cues.has(name, text) for name in _NAMING_CUES)
+    return is_named or cues.has_name(evidence.text.strip())
 
 
 def _takes_floor(evidence: OverlapEvidence, words: list[str], needed_ms: int) -> float:
