@@ -3,26 +3,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nur_server.text.clauses import ClauseSplitter
-from nur_server.text.normalisation import Speakable, Spoken
+from nur_server.text.normalisation import SpokenClause, TextNormaliser
 
 MARKUP = set("*_#<>{}[]|`")
 
 
 def written(text: str) -> str | None:
-    spoken = Speakable().clause(text)
+    spoken = TextNormaliser().clause(text)
     return None if spoken is None else spoken.written
 
 
 def said(text: str, language: str = "en") -> str | None:
-    spoken = Speakable(language).clause(text)
+    spoken = TextNormaliser(language).clause(text)
     return None if spoken is None else spoken.spoken
 
 
 def answered(text: str) -> str:
     """A whole answer as the transcript shows it, clause by clause."""
-    splitter, speakable = ClauseSplitter(), Speakable()
+    splitter, normaliser = ClauseSplitter(), TextNormaliser()
     clauses = splitter.feed(text) + splitter.finish()
-    spoken = [speakable.clause(clause) for clause in clauses]
+    spoken = [normaliser.clause(clause) for clause in clauses]
     return " ".join(clause.written for clause in spoken if clause is not None)
 
 
@@ -122,7 +122,7 @@ def test_what_is_internal_is_neither_shown_nor_said(text: str, shown: str) -> No
     ],
 )
 def test_what_cannot_be_said_is_nothing(text: str) -> None:
-    assert Speakable().clause(text) is None
+    assert TextNormaliser().clause(text) is None
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_other_languages_lose_their_markup(text: str, language: str, spoken: str
 
 
 def test_words_know_their_place_in_the_speech() -> None:
-    spoken = Speakable().clause("Pay **$4.50** on Nov 20, ok?")
+    spoken = TextNormaliser().clause("Pay **$4.50** on Nov 20, ok?")
     assert spoken is not None
     assert spoken.spoken == "Pay four dollars and fifty cents on November twentieth, ok?"
     assert [
@@ -200,19 +200,19 @@ def test_words_know_their_place_in_the_speech() -> None:
 
 
 def test_each_ideograph_is_a_word() -> None:
-    spoken = Speakable("zh").clause("你好，世界。")
+    spoken = TextNormaliser("zh").clause("你好，世界。")
     assert spoken is not None
     assert [word.text for word in spoken.words] == ["你", "好，", "世", "界。"]
 
 
 def test_a_word_that_is_not_said_has_an_empty_span() -> None:
-    spoken = Speakable().clause("Yes ^ no")
+    spoken = TextNormaliser().clause("Yes ^ no")
     assert spoken is not None
     caret = spoken.words[1]
     assert spoken.spoken[caret.spoken_start : caret.spoken_end].strip() == ""
 
 
-def assert_aligned(spoken: Spoken) -> None:
+def assert_aligned(spoken: SpokenClause) -> None:
     """The words cover the written text in order, and their speech is in order and in bounds."""
     shown = heard = 0
     for word in spoken.words:
@@ -238,9 +238,9 @@ LANGUAGES = st.sampled_from(["en", "es", "de", "fr", "zh", "xx", ""])
 
 @given(MESSY, LANGUAGES)
 def test_any_text_is_clean_and_aligned(text: str, language: str) -> None:
-    speakable = Speakable(language)
+    normaliser = TextNormaliser(language)
     for clause in (text, text):
-        spoken = speakable.clause(clause)
+        spoken = normaliser.clause(clause)
         if spoken is None:
             continue
         assert not MARKUP & set(spoken.spoken)

@@ -2,17 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nur_server.text.numbers import (
+from nur_server.text.english_numbers import (
     cardinal,
     digits,
     grouped_digits,
     ordinal,
     quantity,
-    rules,
-    spell,
     year,
 )
+from nur_server.text.numbers import rules
 from nur_server.text.rules import read
+from nur_server.text.spelling import Speller
 
 
 def said(text: str, language: str = "en") -> str:
@@ -88,8 +88,8 @@ def test_digits_ids_and_quantities() -> None:
     assert digits("40-2") == "four zero two"
     assert grouped_digits("5550199") == "five five five, zero one nine nine"
     assert grouped_digits("123456") == "one two three, four five six"
-    assert spell("AB-12") == "A B, one two"
-    assert spell("ORDER-7") == "ORDER, seven"
+    assert Speller("en", "slash").spell("AB-12") == "A B, one two"
+    assert Speller("en", "slash").spell("ORDER-7") == "ORDER, seven"
     assert quantity("1,200.50") == "one thousand two hundred point five zero"
     assert quantity("007") == "zero zero seven"
 

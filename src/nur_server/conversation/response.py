@@ -12,7 +12,7 @@ from typing import Any
 from nur_server.conversation.events import WordTime
 from nur_server.conversation.notices import ReplyStatus
 from nur_server.text.clauses import ClauseSplitter
-from nur_server.text.normalisation import Speakable, Spoken, SpokenWord
+from nur_server.text.normalisation import SpokenClause, SpokenWord, TextNormaliser
 
 MS_PER_CHARACTER = 62
 """Speaking pace assumed for a clause whose audio is not complete yet."""
@@ -53,7 +53,7 @@ class ResponsePhase(Enum):
 
 @dataclass(slots=True)
 class Clause:
-    spoken: Spoken
+    spoken: SpokenClause
     duration_ms: int | None = None
     """None while its audio is being made."""
     words: tuple[WordTime, ...] = ()
@@ -135,7 +135,7 @@ class Response:
     cut_reason: str = ""
     cut_evidence: dict[str, Any] = field(default_factory=dict)
     _splitter: ClauseSplitter = field(default_factory=ClauseSplitter)
-    _speakable: Speakable | None = None
+    _normaliser: TextNormaliser | None = None
     _characters: int = 0
     heard_text: str = ""
     """The words heard so far: exactly those that were told to the client."""
@@ -217,11 +217,11 @@ class Response:
         return " ".join(clause.spoken.written for clause in self.clauses)
 
     def _add(self, texts: list[str]) -> list[tuple[int, Clause]]:
-        if self._speakable is None:
-            self._speakable = Speakable(self.language)
+        if self._normaliser is None:
+            self._normaliser = TextNormaliser(self.language)
         added = []
         for text in texts:
-            spoken = self._speakable.clause(text)
+            spoken = self._normaliser.clause(text)
             if spoken is not None and spoken.words:
                 self.clauses.append(Clause(spoken))
                 added.append((len(self.clauses) - 1, self.clauses[-1]))

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 
 from nur_server.text import numbers
+from nur_server.text.english_dates import final_point
 from nur_server.text.markup import DOMAINS, EMAIL, Markup, can_be_said
-from nur_server.text.numbers import final_point
 from nur_server.text.rules import Reading, Rule, read
 
 
@@ -18,16 +18,16 @@ class SpokenWord:
     """A word of a clause and where its speech is."""
 
     text: str
-    """As it stands in `Spoken.written`, without surrounding space."""
+    """As it stands in `SpokenClause.written`, without surrounding space."""
     written_end: int
-    """Offset in `Spoken.written` just behind it."""
+    """Offset in `SpokenClause.written` just behind it."""
     spoken_start: int
-    """Offset in `Spoken.spoken` where its speech starts."""
+    """Offset in `SpokenClause.spoken` where its speech starts."""
     spoken_end: int
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpokenClause:
     """One clause, twice: for the eye and for the ear."""
 
     written: str
@@ -39,14 +39,14 @@ class Spoken:
     """Aligned, in order, covering all of `written`. A word that is not said has an empty span."""
 
 
-class Speakable:
+class TextNormaliser:
     """Of one response: its clauses are given in order."""
 
     def __init__(self, language: str = "en") -> None:
         self._rules = _rules(language)
         self._markup = Markup()
 
-    def clause(self, text: str) -> Spoken | None:
+    def clause(self, text: str) -> SpokenClause | None:
         """The clause to speak and to show. None: nothing of it can be spoken."""
         written = self._markup.without(text)
         if not can_be_said(written):
@@ -256,9 +256,9 @@ class _Segment:
     is_verbatim: bool
 
 
-def _say(written: str, rules: tuple[Rule, ...]) -> Spoken:
+def _say(written: str, rules: tuple[Rule, ...]) -> SpokenClause:
     segments, spoken = _segments(written, read(written, rules))
-    return Spoken(written, spoken, _align(written, segments, spoken))
+    return SpokenClause(written, spoken, _align(written, segments, spoken))
 
 
 def _segments(written: str, readings: list[Reading]) -> tuple[list[_Segment], str]:

@@ -22,6 +22,11 @@ class Rule:
     """Its group `it`, where it has one, is the thing; the rest is context."""
     say: Callable[[re.Match[str]], str | None]
     """None: not this kind of thing after all."""
+    needs_figure: bool = False
+    """It finds nothing in a text without a digit, `*` or `#`, and is not tried there."""
+
+
+_FIGURE = re.compile("[0-9*#]")
 
 
 def read(text: str, rules: Iterable[Rule], taken: Sequence[Reading] = ()) -> list[Reading]:
@@ -30,7 +35,10 @@ def read(text: str, rules: Iterable[Rule], taken: Sequence[Reading] = ()) -> lis
     free = bytearray(b"\1") * len(text)
     for reading in readings:
         free[reading.start : reading.end] = bytes(reading.end - reading.start)
+    has_figure = _FIGURE.search(text) is not None
     for rule in rules:
+        if rule.needs_figure and not has_figure:
+            continue
         for found in rule.pattern.finditer(text):
             start, end = found.span("it" if "it" in rule.pattern.groupindex else 0)
             if start == end or 0 in free[start:end]:
