@@ -114,7 +114,11 @@ class Unavailable(NurError):
 
 
 class ProviderError(NurError):
-    """A speech or language engine failed. `provider` is its name in the model catalogue."""
+    """A speech or language engine failed. `provider` is its name in the model catalogue.
+
+    `said` holds the engine's own words: they are for the log and for its adapter, never for a
+    caller or a page. `retry_after_seconds` is when to ask again, where the engine says so.
+    """
 
     status = 503
     kind = "model_error"
@@ -127,11 +131,15 @@ class ProviderError(NurError):
         provider: str,
         retryable: bool | None = None,
         provider_status: int | None = None,
+        retry_after_seconds: float | None = None,
+        said: str = "",
         **more: Any,
     ) -> None:
         super().__init__(message, **more)
         self.provider = provider
         self.provider_status = provider_status
+        self.retry_after_seconds = retry_after_seconds
+        self.said = said
         if retryable is not None:
             self.retryable = retryable
 

@@ -15,13 +15,13 @@ from nur_server.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
+from nur_server.providers.event_stream import server_events
 from nur_server.providers.http import (
     ModelServer,
     answered,
     model_client,
     read_json,
     retried,
-    server_events,
 )
 
 
@@ -36,44 +36,6 @@ async def events_of(client: httpx2.AsyncClient, url: str, within: float = 1.0) -
         events = server_events(response, "m", within)
         async with aclosing(events):
             return [f"{event.name}|{event.data}" async for event in events]
-
-
-async def stream(*pieces: bytes) -> list[str]:
-    async def handler(exchange: Exchange) -> None:
-        await exchange.head(kind="text/event-stream")
-        for piece in pieces:
-            await exchange.piece(piece)
-        await exchange.end()
-
-    async with running(handler) as server, model_client(1.0) as client:
-        return await events_of(client, server.url)
-
-
-async def test_events_are_read_whatever_the_pieces() -> None:
-    assert await stream(b"data: a\n\ndata: b\n\n") == ["|a", "|b"]
-    assert await stream(b"da", b"ta: a\r", b"\n\r\n", b"data:b\n", b"\n") == ["|a", "|b"]
-    assert await stream(b"event: x\ndata: a\ndata: b\n\n") == ["x|a\nb"]
-    assert await stream(b": busy\n\nid: 1\nretry: 5\ndata: a\n\n") == ["|a"]
-    assert await stream("data: caf\u00e9\n\n".encode()) == ["|café"]
-
-
-async def test_an_event_cut_short_is_handed_out() -> None:
-    assert await stream(b'data: a\n\ndata: {"b": ') == ["|a", '|{"b": ']
-
-
-async def test_a_page_of_html_is_no_event_stream() -> None:
-    with pytest.raises(ProviderGarbled, match="event stream"):
-        await stream(b"<html><body>Welcome</body></html>\n")
-
-
-async def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(ProviderGarbled, match="UTF-8"):
-        await stream(b"data: \xff\xfe\n\n")
-
-
-async def test_a_line_without_end_is_refused() -> None:
-    with pytest.raises(ProviderGarbled, match="1 MiB"):
-        await stream(b"data: ", *(b"x" * 262_144 for _ in range(5)))
 
 
 async def test_comments_alone_do_not_keep_a_stream_alive(client: httpx2.AsyncClient) -> None:
@@ -91,17 +53,19 @@ async def test_comments_alone_do_not_keep_a_stream_alive(client: httpx2.AsyncCli
 @pytest.mark.parametrize(
     ("status", "retryable"), [(400, False), (401, False), (404, False), (429, True), (503, True)]
 )
-async def test_a_refusal_says_what_the_server_said(
+async def test_a_refusal_keeps_what_the_server_said_out_of_the_message(
     client: httpx2.AsyncClient, status: int, retryable: bool
 ) -> None:
     async def handler(exchange: Exchange) -> None:
         await exchange.answer('{"error": "no such model"}', status=status)
 
     async with running(handler) as server:
-        with pytest.raises(ProviderRejected, match="no such model") as caught:
+        with pytest.raises(ProviderRejected, match=str(status)) as caught:
             await events_of(client, server.url)
     assert caught.value.retryable is retryable
     assert caught.value.provider_status == status
+    assert caught.value.said == "no such model"
+    assert "no such model" not in caught.value.message
 
 
 async def test_a_redirect_is_not_followed(client: httpx2.AsyncClient) -> None:
@@ -144,7 +108,7 @@ async def test_text_is_no_json(client: httpx2.AsyncClient) -> None:
         await exchange.answer("It works!")
 
     async with running(handler) as server:
-        with pytest.raises(ProviderGarbled, match="It works!"):
+        with pytest.raises(ProviderGarbled, match="Expected JSON"):
             async with answered(client, "m", "GET", server.url, within_seconds=1) as response:
                 await read_json(response, "m", 1)
 
@@ -225,3 +189,35 @@ async def test_some_failures_are_not_worth_a_retry(error: ProviderError) -> None
     with pytest.raises(type(error)):
         await collect(attempts)
     assert attempts.made == 1
+
+
+def busy(seconds: float | None, said: str = "") -> ProviderError:
+    return ProviderRejected(
+        "busy", provider="m", retryable=True, retry_after_seconds=seconds, said=said,
+        provider_status=503,
+    )  # fmt: skip
+
+
+async def slept(attempts: Attempts, patience_seconds: float) -> list[str]:
+    return [part async for part in retried(lambda: attempts(), patience_seconds=patience_seconds)]
+
+
+async def test_a_server_that_says_when_to_come_back_is_asked_then() -> None:
+    started = asyncio.get_running_loop().time()
+    attempts = Attempts([busy(0.3)], ["a"])
+    assert await slept(attempts, 5) == ["a"]
+    assert asyncio.get_running_loop().time() - started >= 0.3
+
+
+async def test_a_server_that_says_so_is_asked_more_often_than_others() -> None:
+    attempts = Attempts(*[[busy(0)] for _ in range(4)], ["a"])
+    assert await slept(attempts, 60) == ["a"]
+    assert attempts.made == 5
+
+
+async def test_nobody_waits_for_longer_than_the_setting_says() -> None:
+    for error in (busy(30), busy(None, "Loading model")):
+        attempts = Attempts([error], ["a"])
+        with pytest.raises(ProviderRejected):
+            await slept(attempts, 0.5)
+        assert attempts.made == 1

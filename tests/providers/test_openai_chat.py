@@ -22,7 +22,7 @@ from nur_server.errors import (
 )
 from nur_server.ports import ReplyEnd, ReplyPart, ReplyRequest, TextDelta, ToolCallDelta
 from nur_server.providers.http import ModelServer, model_client
-from nur_server.providers.openai_chat import OpenAIChat, ThinkFilter
+from nur_server.providers.openai_chat import OpenAIChat
 
 LOOKUP = ToolSpec(
     "lookup_order",
@@ -135,9 +135,10 @@ async def test_the_request_is_what_servers_document(client: httpx2.AsyncClient) 
 
 
 async def test_an_answer_may_end_with_its_body_alone(client: httpx2.AsyncClient) -> None:
-    parts = await ask(client, speaks(chunk("Hi."), done=False))
-    assert text_of(parts) == "Hi."
-    assert_closed_once(parts, "stop")
+    for answer in (speaks(chunk("Hi.", "stop"), done=False), speaks(chunk("Hi."))):
+        parts = await ask(client, answer)
+        assert text_of(parts) == "Hi."
+        assert_closed_once(parts, "stop")
 
 
 async def test_a_server_that_stays_open_after_the_end_does_not_hold_it_up(
@@ -181,28 +182,6 @@ async def test_thoughts_are_never_spoken(client: httpx2.AsyncClient) -> None:
         ),
     )
     assert text_of(parts) == "Hello you."
-
-
-@pytest.mark.parametrize(
-    ("answer", "spoken"),
-    [
-        ("plain", "plain"),
-        ("<think>a</think>b", "b"),
-        ("a <think>b</think> c", "a c"),
-        ("<think>never closed", ""),
-        ("</think>\n\nb", "b"),
-        ("\n\n a", "a"),
-        ("1 < 2 and <b>", "1 < 2 and <b>"),
-        ("ends with <thin", "ends with <thin"),
-        ("<think></think>", ""),
-        ("<think>a</think>b<think>c</think>d", "bd"),
-    ],
-)
-def test_a_thought_is_taken_out_wherever_the_text_is_cut(answer: str, spoken: str) -> None:
-    for size in range(1, len(answer) + 1):
-        thinking = ThinkFilter()
-        pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
-        assert "".join(map(thinking.feed, pieces)) + thinking.finish() == spoken
 
 
 async def test_a_strict_server_is_asked_without_the_thinking_switch(
@@ -284,11 +263,12 @@ async def test_calls_without_index_or_id_get_their_own(client: httpx2.AsyncClien
 
 
 async def test_half_a_call_is_no_call(client: httpx2.AsyncClient) -> None:
-    half = speaks(call(id="a", name="one", arguments='{"x":'), done=False)
-    with pytest.raises(ProviderGarbled, match="whole tool call"):
-        await ask(client, half)
-    with pytest.raises(ProviderGarbled, match="whole tool call"):
-        await ask(client, speaks(call(id="a", name="one"), done=False))
+    half = call(id="a", name="one", arguments='{"x":')
+    for calls in (half, call(id="a", name="one")):
+        with pytest.raises(ProviderGarbled, match="whole tool call"):
+            await ask(client, speaks(calls))
+        with pytest.raises(ProviderUnreachable, match="without an end"):
+            await ask(client, speaks(calls, done=False))
 
 
 # Failures
@@ -383,14 +363,20 @@ async def test_a_refusal_is_final(client: httpx2.AsyncClient, status: int) -> No
 
     async with running(refuses) as server:
         chat = OpenAIChat(ModelServer(server.base_url, "m"), client)
-        with pytest.raises(ProviderRejected, match="model m not found"):
+        with pytest.raises(ProviderRejected, match=str(status)):
             _ = [part async for part in chat.reply(HELLO)]
     assert len(server.asked) == 1
 
 
 async def test_an_error_inside_the_stream_is_reported(client: httpx2.AsyncClient) -> None:
-    with pytest.raises(ProviderRejected, match="out of memory"):
-        await ask(client, speaks(chunk("Hi"), {"error": {"message": "out of memory"}}))
+    for chunks in (
+        [chunk("Hi"), {"error": {"message": "out of memory"}}],
+        [chunk("Hi"), chunk(finish="error")],
+        [chunk("Hi"), {"error": "out of memory"}, chunk(finish="stop")],
+    ):
+        with pytest.raises(ProviderRejected, match="reported an error") as caught:
+            await ask(client, speaks(*chunks))
+        assert "memory" not in caught.value.message
 
 
 @pytest.mark.parametrize("words", [0, 1])
@@ -411,6 +397,7 @@ async def test_a_slow_server_is_waited_for_piece_by_piece(client: httpx2.AsyncCl
         for _ in range(10):
             await asyncio.sleep(0.05)
             await exchange.event(chunk("a"))
+        await exchange.event("[DONE]")
         await exchange.end()
 
     assert text_of(await ask(client, slow, chunk_seconds=0.4)) == "a" * 10
@@ -437,3 +424,104 @@ async def test_nobody_there(client: httpx2.AsyncClient) -> None:
         _ = [part async for part in OpenAIChat(ModelServer(url, "m"), client).reply(HELLO)]
     assert caught.value.code == "provider_unreachable"
     assert caught.value.provider == "m"
+
+
+# Streams as they are
+
+
+async def test_a_reason_to_finish_is_not_the_end(client: httpx2.AsyncClient) -> None:
+    for done in (True, False):
+        parts = await ask(
+            client,
+            speaks(
+                chunk("We open ", "stop"),
+                chunk("at seven ", "stop"),
+                chunk("in the morning.", "stop"),
+                done=done,
+            ),
+        )
+        assert text_of(parts) == "We open at seven in the morning."
+        assert_closed_once(parts, "stop")
+
+
+async def test_words_and_calls_may_come_behind_the_reason(client: httpx2.AsyncClient) -> None:
+    async def late(exchange: Exchange) -> None:
+        await exchange.head(kind="text/event-stream")
+        await exchange.event(chunk("We open", "stop"))
+        await asyncio.sleep(0.2)
+        await exchange.event(chunk(" at seven."))
+        await exchange.event(call(id="a", name="one", arguments="{}"))
+        await exchange.event({"choices": [], "usage": {"prompt_tokens": 7}})
+        await exchange.end()
+
+    parts = await ask(client, late)
+    assert text_of(parts) == "We open at seven."
+    assert calls_of(parts) == [("a", "one", "{}")]
+    assert parts[-1] == ReplyEnd("tool_calls", 7, None)
+
+
+async def test_a_server_known_to_stay_open_is_not_waited_for_again(
+    client: httpx2.AsyncClient,
+) -> None:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.head(kind="text/event-stream")
+        await exchange.event(chunk("Hi.", "stop"))
+        await exchange.hang()
+
+    async with running(handler) as server:
+        chat = OpenAIChat(ModelServer(server.base_url, "m"), client)
+        _ = [part async for part in chat.reply(HELLO)]
+        async with asyncio.timeout(1.5):
+            assert text_of([part async for part in chat.reply(HELLO)]) == "Hi."
+
+
+async def test_a_stream_that_stops_without_an_end_is_a_failure(client: httpx2.AsyncClient) -> None:
+    for answer in (
+        speaks(chunk("We open"), done=False),
+        speaks(chunk("We open"), {"choices": [], "usage": {"prompt_tokens": 7}}, done=False),
+        speaks(chunk("We open"), call(id="a", name="one", arguments="{}"), done=False),
+    ):
+        with pytest.raises(ProviderUnreachable, match="without an end") as caught:
+            await ask(client, answer)
+        assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [{"id": "c", "choices": None}, chunk("We open at seven."), chunk(finish="stop")],
+        [{"id": "c", "choices": []}, {}, None, chunk("We open at seven.", "stop")],
+        [{"choices": [{"index": 0, "delta": None}]}, chunk("We open at seven.", "stop")],
+        [chunk("We open at seven."), {"choices": [{"index": 1, "delta": {"content": "No."}}]}],
+        [{"choices": [{"index": 0, "text": "We open at seven.", "finish_reason": "stop"}]}],
+        [chunk(content=[{"type": "text", "text": "We open "}]), chunk(content=["at seven."])],
+        [
+            chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]),
+            chunk(content=[{"type": "reasoning", "text": "Hm."}]),
+            chunk(content={"type": "output_text", "text": "We open at seven."}),
+        ],
+        [chunk(refusal="We open "), chunk(refusal="at seven.")],
+        [chunk(content=[{"type": "refusal", "refusal": "We open at seven."}])],
+        [chunk("", reasoning="a", reasoning_content="b", thinking="c"), chunk("We open at seven.")],
+    ],
+)
+async def test_answers_of_every_shape_are_understood(
+    client: httpx2.AsyncClient, chunks: list[Any]
+) -> None:
+    assert text_of(await ask(client, speaks(*chunks))) == "We open at seven."
+
+
+async def test_a_thought_the_template_opened_is_learned(client: httpx2.AsyncClient) -> None:
+    answer = speaks(chunk("They want hours."), chunk("</think>At seven.", "stop"))
+    async with running(answer) as server:
+        chat = OpenAIChat(ModelServer(server.base_url, "m"), client)
+        _ = [part async for part in chat.reply(HELLO)]
+        assert text_of([part async for part in chat.reply(HELLO)]) == "At seven."
+
+
+async def test_a_model_that_loads_is_waited_for(client: httpx2.AsyncClient) -> None:
+    async def loading(exchange: Exchange) -> None:
+        await exchange.answer('{"error": {"message": "Loading model", "code": 503}}', status=503)
+
+    parts = await ask(client, loading, loading, speaks(chunk("Hi.", "stop")), chunk_seconds=30)
+    assert text_of(parts) == "Hi."

@@ -160,7 +160,7 @@ async def test_an_error_among_events_is_reported(client: httpx2.AsyncClient) -> 
     answer = events(
         delta(PCM), {"type": "speech.audio.error", "error": {"message": "out of memory"}}
     )
-    with pytest.raises(ProviderRejected, match="out of memory") as caught:
+    with pytest.raises(ProviderRejected, match="reported an error") as caught:
         await speak(client, answer)
     assert not caught.value.retryable
 
@@ -236,8 +236,9 @@ async def test_an_unknown_voice_is_a_refusal(client: httpx2.AsyncClient) -> None
     async def refuses(exchange: Exchange) -> None:
         await exchange.answer('{"error": {"message": "unknown voice"}}', status=404)
 
-    with pytest.raises(ProviderRejected, match="unknown voice"):
+    with pytest.raises(ProviderRejected, match="404") as caught:
         await speak(client, refuses)
+    assert caught.value.said == "unknown voice"
 
 
 async def test_a_server_dying_before_a_sound_is_asked_again(client: httpx2.AsyncClient) -> None:

@@ -185,8 +185,9 @@ async def test_an_unknown_model_is_a_refusal() -> None:
         await server.send(type="error", error="no such model", code="model_not_found")
 
     async with realtime(handler) as server:
-        with pytest.raises(ProviderRejected, match="no such model") as caught:
+        with pytest.raises(ProviderRejected, match="reported an error") as caught:
             await transcripts(recogniser(server), spoken())
+    assert caught.value.said == "no such model"
     assert caught.value.details == {"provider_code": "model_not_found"}
     assert len(server.connections) == 1
 

@@ -183,12 +183,20 @@ async def _asked(name: str, url: str, model: str, key: str | None) -> Finding:
         ):
             models = chat_models(await read_json(response, name, ANSWER_SECONDS))
     except (ProviderError, TimeoutError) as error:
-        said = error.message if isinstance(error, ProviderError) else "no answer in time"
-        return Finding(name, State.BAD, f"{url}: {said}", "start it, or correct its address")
+        return Finding(
+            name, State.BAD, f"{url}: {_told(error)}", "start it, or correct its address"
+        )
     if models and model not in models:
         others = ", ".join(models[:5])
         return Finding(name, State.BAD, f"{url} has no {model}", f"it has {others}")
     return Finding(name, State.GOOD, f"{model} at {url}")
+
+
+def _told(error: ProviderError | TimeoutError) -> str:
+    """What is wrong, in the server's own words too: the operator may read them."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return f"{error.message} It said: {error.said}" if error.said else error.message
 
 
 async def _database(settings: Settings) -> Finding:

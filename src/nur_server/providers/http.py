@@ -1,6 +1,7 @@
 """Talking HTTP with model servers: one client, one translation of its failures, one retry rule."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import httpx2
 import orjson
+import structlog
 
 from nur_server import tls
 from nur_server.errors import (
@@ -18,19 +20,36 @@ from nur_server.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
+from nur_server.providers.refusals import (
+    is_for_good,
+    is_loading,
+    retry_after_seconds,
+    said_in,
+    tidy,
+)
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 3.0
 WRITE_SECONDS = 10.0
-MAX_LINE_BYTES = 1_048_576
-"""Longest line of an event stream. A tool call with its arguments is far below."""
 MAX_ERROR_BYTES = 8_192
 """How much of a refusal's body is read."""
 MAX_JSON_BYTES = 4_194_304
 RETRIES = 2
 RETRY_SECONDS = 0.2
 """Pause before the first retry; doubled for the next, each ±50 %."""
+PATIENCE_SECONDS = 10.0
+"""How long a busy server is asked again that says when to come back: NUR_MODEL_TIMEOUT_SECONDS, by
+its default."""
+SHORTEST_PAUSE_SECONDS = 0.25
+"""Before asking again a server that says "at once"."""
+LOADING_SECONDS = 1.0
+"""Between questions to a server that loads its model: a few of them do no harm, and the answer
+begins at most so much later."""
+QUOTED = 160
+"""Characters of a garbled answer that are kept for the log."""
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -138,13 +157,16 @@ async def answered(
 
 def refusal(provider: str, response: httpx2.Response, body: bytes) -> ProviderRejected:
     """The error for a response that is not 2xx; worth a retry when the server is merely busy."""
-    said = " ".join(body[:500].decode("utf-8", "replace").split())
+    status = response.status_code
+    said = said_in(body)
+    log.warning("model server refused a request", provider=provider, status=status, said=said)
     return ProviderRejected(
-        f"Expected status 200 from {response.request.url.host}; got {response.status_code}"
-        + (f": {said}" if said else "."),
+        f"Expected status 200 from the model server; got {status}. The server's log has its words.",
         provider=provider,
-        provider_status=response.status_code,
-        retryable=response.status_code in RETRYABLE_STATUSES,
+        provider_status=status,
+        retryable=status in RETRYABLE_STATUSES and not is_for_good(said),
+        retry_after_seconds=retry_after_seconds(response),
+        said=said,
     )
 
 
@@ -171,23 +193,36 @@ async def read_json(response: httpx2.Response, provider: str, within_seconds: fl
         raise garbled(provider, "JSON", body) from None
 
 
-def garbled(provider: str, expected: str, got: bytes | str) -> ProviderGarbled:
-    """The error for an answer that is not `expected`; quotes how it begins."""
-    text = got.decode("utf-8", "replace") if isinstance(got, bytes) else got
+def garbled(
+    provider: str, expected: str, got: bytes | str, *, is_quote: bool = True
+) -> ProviderGarbled:
+    """The error for an answer that is not `expected`.
+
+    `got` is what came, or how it begins; `is_quote` false: a description of ours, fit to be shown.
+    """
+    text = got[:QUOTED].decode("utf-8", "replace") if isinstance(got, bytes) else got[:QUOTED]
+    said = tidy(text)
+    log.warning("model server garbled an answer", provider=provider, expected=expected, pii=said)
     return ProviderGarbled(
-        f"Expected {expected} from the model server; got {text[:80]!r}. "
+        f"Expected {expected} from the model server; got {'something else' if is_quote else said}. "
         "Check that the address leads to an OpenAI-compatible server, up to and including /v1.",
         provider=provider,
+        said=said,
     )
 
 
 def reported(provider: str, expected: str, error: Any) -> ProviderRejected:
     """The error a server writes into its stream, in place of `expected`."""
-    said = error.get("message", error) if isinstance(error, dict) else error
+    said = said_in(json.dumps({"error": error}).encode())
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) else None
+    log.warning("model server reported an error", provider=provider, said=said)
     return ProviderRejected(
-        f"Expected {expected}; the model server reported: {str(said)[:300]}",
+        f"Expected {expected}; the model server reported an error. The server's log has its words.",
         provider=provider,
-        retryable=True,
+        provider_status=status,
+        retryable=status in (None, *RETRYABLE_STATUSES) and not is_for_good(said),
+        said=said,
     )
 
 
@@ -211,95 +246,24 @@ async def pieces(
             yield piece
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
-    """One server-sent event."""
-
-    name: str
-    """Empty where the server names none."""
-    data: str
-
-
-async def server_events(
-    response: httpx2.Response, provider: str, within_seconds: float
-) -> AsyncGenerator[ServerEvent, None]:
-    """The events of a `text/event-stream` body (WHATWG HTML, section 9.2), until it ends.
-
-    A server that keeps the connection busy with comments is timed out like a silent one. An event
-    the body's end cuts short is handed out, so that its reader can tell.
-    """
-    parser = _EventParser(provider)
-    async with aclosing(pieces(response, provider, within_seconds)) as body:
-        loop = asyncio.get_running_loop()
-        last_event = loop.time()
-        async for piece in body:
-            events = parser.feed(piece)
-            if events:
-                last_event = loop.time()
-            elif loop.time() - last_event > within_seconds:
-                with provider_errors(provider):
-                    raise TimeoutError
-            for event in events:
-                yield event
-                last_event = loop.time()
-    for event in parser.finish():
-        yield event
-
-
-class _EventParser:
-    def __init__(self, provider: str) -> None:
-        self._provider = provider
-        self._rest = b""
-        self._name = ""
-        self._data: list[str] = []
-
-    def feed(self, piece: bytes) -> list[ServerEvent]:
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) > MAX_LINE_BYTES:
-            raise garbled(self._provider, "event lines of at most 1 MiB", self._rest)
-        return [event for line in lines if (event := self._line(line)) is not None]
-
-    def finish(self) -> list[ServerEvent]:
-        last = self._line(self._rest)
-        cut = last or self._line(b"")
-        return [cut] if cut is not None else []
-
-    def _line(self, raw: bytes) -> ServerEvent | None:
-        try:
-            line = raw.removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError:
-            raise garbled(self._provider, "UTF-8 text", raw) from None
-        if not line:
-            return self._dispatch()
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "data":
-            self._data.append(value)
-        elif name == "event":
-            self._name = value
-        elif name not in ("", "id", "retry"):
-            raise garbled(self._provider, "an event stream", line)
-        return None
-
-    def _dispatch(self) -> ServerEvent | None:
-        name, data = self._name, self._data
-        self._name, self._data = "", []
-        return ServerEvent(name, "\n".join(data)) if data else None
-
-
 async def retried(
     attempt: Callable[[], AsyncGenerator[T, None]],
     *,
     retries: int = RETRIES,
     pause_seconds: float = RETRY_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> AsyncGenerator[T, None]:
     """The stream `attempt()` makes, begun anew after a retryable failure.
 
     Only while nothing was yielded: what was may have been spoken. An error after that comes out
     with `retryable` false. A time-out is not retried: whoever waited that long needs another
-    server, not the same one again.
+    server, not the same one again. A server that says when to come back, or that it still loads
+    its model, is asked again until `patience_seconds` are over, whatever the number of `retries`.
     """
-    for failures in range(retries + 1):
+    now = asyncio.get_running_loop().time
+    gives_up_at = now() + patience_seconds
+    failures = 0
+    while True:
         has_yielded = False
         try:
             async with aclosing(attempt()) as parts:
@@ -311,9 +275,26 @@ async def retried(
             if has_yielded:
                 error.retryable = False
                 raise
-            if failures == retries or not error.retryable or isinstance(error, ProviderTimeout):
+            if not error.retryable or isinstance(error, ProviderTimeout):
                 raise
-        await asyncio.sleep(pause_seconds * 2**failures * random.uniform(0.5, 1.5))
+            pause = _told_pause(error)
+            if pause is None:
+                if failures == retries:
+                    raise
+                pause = pause_seconds * 2**failures * random.uniform(0.5, 1.5)
+                failures += 1
+            elif now() + pause > gives_up_at:
+                raise
+        await asyncio.sleep(pause)
+
+
+def _told_pause(error: ProviderError) -> float | None:
+    """How long the server asks to be left alone. None: it does not say."""
+    if error.retry_after_seconds is not None:
+        return max(error.retry_after_seconds, SHORTEST_PAUSE_SECONDS)
+    if is_loading(error.said, error.provider_status):
+        return LOADING_SECONDS
+    return None
 
 
 class OptionalFields:

@@ -16,6 +16,7 @@ import httpx2
 import numpy as np
 
 from nur_server.ports import SpeakRequest, SpeechChunk, TextToSpeechCapabilities
+from nur_server.providers.event_stream import server_events
 from nur_server.providers.http import (
     ModelServer,
     OptionalFields,
@@ -25,7 +26,6 @@ from nur_server.providers.http import (
     pieces,
     reported,
     retried,
-    server_events,
 )
 from nur_server.text.languages import primary
 
@@ -110,7 +110,7 @@ class OpenAISpeech:
             events = server_events(response, self._name, self._chunk_seconds)
             async with aclosing(events):
                 async for event in events:
-                    if event.data == "[DONE]":
+                    if event.is_last:
                         return
                     message = _message(event.data, self._name)
                     if message.get("type", event.name) == "speech.audio.done":
@@ -122,7 +122,7 @@ class OpenAISpeech:
                 async for piece in body:
                     yield piece
         else:
-            raise garbled(self._name, "audio", f"content type {kind}")
+            raise garbled(self._name, "audio", f"content type {kind}", is_quote=False)
 
     def _delta(self, message: dict[str, Any]) -> bytes:
         if message.get("error"):
@@ -228,7 +228,9 @@ class _Audio:
         """The whole samples so far. Raises `ProviderGarbled` for another coding than PCM16."""
         self._taken += len(piece)
         if self._taken > MAX_CLAUSE_BYTES:
-            raise garbled(self._provider, "the audio of one clause", "more than five minutes")
+            raise garbled(
+                self._provider, "the audio of one clause", "more than five minutes", is_quote=False
+            )
         data = self._rest + piece
         if not self._has_begun:
             begun = self._begin(data)
@@ -249,7 +251,7 @@ class _Audio:
     def finish(self, text: str) -> None:
         """Raise `ProviderGarbled` when words gave no audio."""
         if not self._has_begun and any(character.isalnum() for character in text):
-            raise garbled(self._provider, "audio", "an empty answer")
+            raise garbled(self._provider, "audio", "an empty answer", is_quote=False)
 
     def _begin(self, data: bytes) -> bytes | None:
         """What of the first bytes is audio; None while that cannot be told."""

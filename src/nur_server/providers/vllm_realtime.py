@@ -27,6 +27,7 @@ from nur_server.errors import (
 )
 from nur_server.ports import ListenOptions, SpeechToTextCapabilities, Transcript
 from nur_server.providers.http import RETRYABLE_STATUSES, ModelServer, garbled
+from nur_server.providers.refusals import tidy
 
 log = structlog.get_logger()
 
@@ -228,20 +229,24 @@ class VLLMRealtime:
         )
 
     def _reported(self, message: dict[str, Any]) -> ProviderRejected:
-        code = str(message.get("code") or "")
+        code, said = str(message.get("code") or ""), tidy(str(message.get("error")))
+        log.warning("speech server reported an error", stt=self._name, code=code, said=said)
         return ProviderRejected(
-            f"Expected a transcript; the speech server reported {code}: "
-            f"{str(message.get('error'))[:300]}",
+            "Expected a transcript; the speech server reported an error. "
+            "The server's log has its words.",
             provider=self._name,
             retryable=code == "processing_error",
             details={"provider_code": code},
+            said=said,
         )
 
-    def _lost(self, reason: object) -> ProviderUnreachable:
+    def _lost(self, reason: Exception | str) -> ProviderUnreachable:
+        log.warning("realtime socket lost", stt=self._name, reason=tidy(str(reason)))
         return ProviderUnreachable(
-            f"Expected the speech server to keep its realtime socket open; it is lost ({reason}). "
+            "Expected the speech server to keep its realtime socket open; it is lost. "
             "Check that the server runs and that its address is right.",
             provider=self._name,
+            said=tidy(str(reason)),
         )
 
 
