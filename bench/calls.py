@@ -36,7 +36,9 @@ from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import ScriptedTextToSpeech
 from nur_server.settings import Settings
 from nur_server.store.accounts import DEFAULT_ACCOUNT
-from nur_server.store.calls import CallStatus
+from nur_server.store.call_records import (
+    CallStatus,
+)
 from nur_server.store.records import AgentFields
 from nur_server.transports.loopback import Answer, HangUp, HearOut, Ring, Sound
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.api.calls import AgentSetups
 from nur_server.calls.parts import CallTimes
@@ -20,9 +19,13 @@ from nur_server.opening.toolbox import Toolbox
 from nur_server.ports import DialRequest, TelephonyEngine
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions
+from nur_server.store import outbox
 from nur_server.store.accounts import DEFAULT_ACCOUNT, Accounts
 from nur_server.store.agents import Agents
-from nur_server.store.calls import CallFields, CallRecord
+from nur_server.store.call_records import (
+    CallFields,
+    CallRecord,
+)
 from nur_server.store.engine import Database
 from nur_server.store.records import AgentFields, AgentRecord
 from nur_server.store.sink import StoreSink
@@ -126,6 +129,7 @@ async def exchange(
     catalogue = catalogue or Catalogue.scripted()
     database = await Database.open(f"sqlite:///{folder / 'nur.db'}", clock=clock)
     await database.migrate()
+    await outbox.prepare(database)
     await Accounts(database).create(ACCOUNT, ACCOUNT)
     toolbox = Toolbox(database, clock, allow_private=False)
     live = LiveSessions(
@@ -145,7 +149,7 @@ async def exchange(
         carriers[engine.name] = Carrier(engine)
     announced: list[tuple[str, str]] = []
 
-    async def announce(session: AsyncSession, call: CallRecord) -> None:
+    def on_status(call: CallRecord) -> None:
         announced.append((call.id, call.status.value))
 
     service = CallService(
@@ -158,7 +162,7 @@ async def exchange(
         node_id=NODE,
         policy=policy,
         times=times,
-        announce=announce,
+        on_status=on_status,
         max_calls=max_calls,
     )
     stored = await Agents(database, ACCOUNT).create(

@@ -17,7 +17,10 @@ from nur_server.conversation.events import EndedReason
 from nur_server.ports import HangupCause, Line
 from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Call, ScriptedLanguageModel, ScriptedTextToSpeech
-from nur_server.store.calls import CallRecord, CallStatus
+from nur_server.store.call_records import (
+    CallRecord,
+    CallStatus,
+)
 from nur_server.transports.carriers.adapter import CarrierEngine
 from nur_server.transports.carriers.carrier import InboundCall
 from tests.calls.exchange import Exchange, exchange

@@ -7,7 +7,9 @@ from nur_server.calls.numbers import read_number
 from nur_server.calls.policy import CallPolicy, check_schedule
 from nur_server.errors import Forbidden, InvalidRequest, RateLimited
 from nur_server.settings import Settings
-from nur_server.store.calls import Usage
+from nur_server.store.call_records import (
+    Usage,
+)
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -25,7 +25,11 @@ from nur_server.ports import DialRequest, HangupCause, Line
 from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Call, ScriptedLanguageModel
 from nur_server.store.agents import Agents
-from nur_server.store.calls import CallFields, CallStatus, Direction
+from nur_server.store.call_records import (
+    CallFields,
+    CallStatus,
+    Direction,
+)
 from nur_server.store.numbers import CallerIds, PhoneNumbers
 from nur_server.store.records import AgentStatus
 from nur_server.store.sessions import Sessions

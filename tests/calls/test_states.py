@@ -8,7 +8,9 @@ from nur_server.calls import states
 from nur_server.calls.states import FINAL, WAITING
 from nur_server.conversation.events import EndedReason
 from nur_server.ports import HangupCause
-from nur_server.store.calls import CallStatus
+from nur_server.store.call_records import (
+    CallStatus,
+)
 
 RANK = {
     CallStatus.SCHEDULED: 0,

@@ -14,7 +14,10 @@ from nur_server.conversation.events import EndedReason
 from nur_server.errors import Forbidden, InvalidRequest, NotFound, RateLimited
 from nur_server.ports import DialRequest, HangupCause, Line
 from nur_server.providers.scripted import ScriptedTextToSpeech
-from nur_server.store.calls import CallStatus, Purpose
+from nur_server.store.call_records import (
+    CallStatus,
+    Purpose,
+)
 from nur_server.store.numbers import CODE_LIFE, MOST_ATTEMPTS, CallerIds
 from nur_server.transports.loopback import Answer, Pause, Refuse, Ring, Script
 from tests.calls.exchange import ACCOUNT, Exchange, exchange

@@ -75,12 +75,12 @@ async def test_a_broken_connection_is_replaced(
 
 
 async def test_on_postgresql_nodes_are_connected(database: Database) -> None:
-    assert isinstance(await bus_of(database), PostgresBus)
+    assert isinstance(bus_of(database), PostgresBus)
 
 
 async def test_on_sqlite_nobody_hears(tmp_path: object) -> None:
     database = await Database.open(f"sqlite:///{tmp_path}/bus.db")
-    bus = await bus_of(database)
+    bus = bus_of(database)
     assert isinstance(bus, LocalBus)
     heard: list[str] = []
     await bus.start(heard.append)

@@ -7,15 +7,16 @@ from sqlalchemy import select
 
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound
-from nur_server.jobs.announcing import AnnouncingSink, announce_lost_sessions
-from nur_server.jobs.post_call import POST_CALL, put_down_lost
 from nur_server.jobs.queue import Queue, Run
 from nur_server.ports import SessionSummary
 from nur_server.store.agents import Agents
+from nur_server.store.analyses import POST_CALL, request_lost_analyses
+from nur_server.store.announcing import announce_lost_sessions
 from nur_server.store.engine import Database
 from nur_server.store.records import SessionFields, SessionRecord
 from nur_server.store.schema import WebhookEventRow
 from nur_server.store.sessions import Sessions, end_lost_sessions
+from nur_server.store.sink import StoreSink
 from nur_server.store.webhooks import WebhookFields, Webhooks
 from tests.store.samples import agent
 
@@ -56,7 +57,7 @@ async def told(database: Database) -> list[WebhookEventRow]:
 async def test_a_session_is_told_of_once_at_each_end(
     database: Database, session: SessionRecord
 ) -> None:
-    sink = AnnouncingSink(database, NODE)
+    sink = StoreSink(database, NODE)
     for _ in range(2):
         await sink.session_started(session.id)
     for _ in range(2):
@@ -86,14 +87,14 @@ async def test_a_session_that_cannot_begin_is_not_told_of(
     database: Database, session: SessionRecord
 ) -> None:
     with pytest.raises(NotFound):
-        await AnnouncingSink(database, NODE).session_started("ses_none")
+        await StoreSink(database, NODE).session_started("ses_none")
     assert await told(database) == []
 
 
 async def test_the_end_of_a_lost_session_is_told(
     database: Database, session: SessionRecord
 ) -> None:
-    await AnnouncingSink(database, NODE).session_started(session.id)
+    await StoreSink(database, NODE).session_started(session.id)
     assert await end_lost_sessions(database, NODE) == 1
     assert await announce_lost_sessions(database, "node-b") == 0
     assert await announce_lost_sessions(database, NODE) == 1
@@ -120,7 +121,7 @@ async def test_a_conversation_that_is_over_is_worked_on_once_where_its_agent_ask
     queue = Queue(database, NODE, QUICK)
     queue.register(POST_CALL, work)
     await queue.start()
-    sink = AnnouncingSink(database, NODE)
+    sink = StoreSink(database, NODE)
     for each in (session, wanted):
         await sink.session_started(each.id)
         for _ in range(2):
@@ -129,7 +130,7 @@ async def test_a_conversation_that_is_over_is_worked_on_once_where_its_agent_ask
     if is_lost:
         await end_lost_sessions(database, NODE)
         for _ in range(2):
-            await put_down_lost(database, NODE)
+            await request_lost_analyses(database, NODE)
 
     async def is_done() -> bool:
         return worked_on == [wanted.id]

@@ -5,10 +5,11 @@ from sqlalchemy import func, select, update
 
 from nur_server.clock import ManualClock
 from nur_server.jobs.queue import Queue
-from nur_server.jobs.retention import DELIVERIES_KEPT, clean
+from nur_server.jobs.retention import clean
 from nur_server.store.accounts import Accounts
 from nur_server.store.engine import Database
 from nur_server.store.outbox import prepare
+from nur_server.store.retention import DELIVERIES_KEPT
 from nur_server.store.schema import (
     Table,
     WebhookDeliveryRow,

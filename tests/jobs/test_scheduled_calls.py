@@ -8,8 +8,16 @@ import pytest
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import RateLimited
 from nur_server.jobs.queue import Queue
-from nur_server.jobs.scheduled_calls import GRACE, PLACE, ScheduledCalls, scheduling
-from nur_server.store.calls import CallFields, CallRecord, Calls, CallStatus, unannounced
+from nur_server.jobs.scheduled_calls import GRACE, ScheduledCalls
+from nur_server.store.announcing import PLACE
+from nur_server.store.call_records import (
+    CallFields,
+    CallRecord,
+    CallStatus,
+)
+from nur_server.store.calls import (
+    Calls,
+)
 from nur_server.store.engine import Database
 
 from .conftest import ACCOUNT, QUICK, eventually
@@ -20,7 +28,7 @@ class Desk:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.calls = Calls(database, scheduling(unannounced))
+        self.calls = Calls(database)
         self.placed: list[str] = []
         self.missed: list[str] = []
         self.busy = 0

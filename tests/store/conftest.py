@@ -19,6 +19,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from nur_server.clock import ManualClock
+from nur_server.store import outbox
 from nur_server.store.accounts import Accounts
 from nur_server.store.engine import Database
 from tests.databases import make_tables
@@ -206,6 +207,7 @@ async def set_up(url: str) -> None:
     database = await Database.open(url)
     try:
         await database.migrate()
+        await outbox.prepare(database)
         for account in (ACCOUNT, OTHER_ACCOUNT):
             await Accounts(database).create(account, account)
     finally:

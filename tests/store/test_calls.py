@@ -10,13 +10,15 @@ from nur_server.clock import ManualClock
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import Conflict, NotFound, RateLimited
 from nur_server.store.agents import Agents
-from nur_server.store.calls import (
+from nur_server.store.call_records import (
     CallFields,
     CallRecord,
-    Calls,
     CallStatus,
     Direction,
     Usage,
+)
+from nur_server.store.calls import (
+    Calls,
     call_id_of,
     session_id_of,
 )
@@ -275,20 +277,29 @@ async def test_calls_that_wait_and_calls_that_are_over(calls: Calls, clock: Manu
     assert await calls.over_among(()) == ()
 
 
-async def test_every_new_status_is_announced_in_its_transaction(database: Database) -> None:
-    told: list[str] = []
-
-    async def tell(session: object, call: CallRecord) -> None:
-        told.append(call.status.value)
-        if call.status is CallStatus.RINGING:
-            raise RuntimeError("whoever is told fails")
-
-    calls = Calls(database, tell)
+async def test_every_new_status_is_reported_once_it_is_stored(database: Database) -> None:
+    reported: list[str] = []
+    calls = Calls(database, lambda call: reported.append(call.status.value))
     call = await make(calls, node_id=NODE)
-    with pytest.raises(RuntimeError):
-        await advance(calls, call.id, CallStatus.RINGING)
-    assert (await calls.get(ACCOUNT, call.id)).status is CallStatus.INITIATING
     await advance(calls, call.id, CallStatus.IN_PROGRESS)
     await advance(calls, call.id, CallStatus.RINGING)
     await advance(calls, call.id, CallStatus.COMPLETED)
-    assert told == ["initiating", "ringing", "in_progress", "completed"]
+    await advance(calls, call.id, CallStatus.COMPLETED)
+    assert reported == ["initiating", "in_progress", "completed"]
+
+
+async def test_a_status_whose_event_cannot_be_recorded_is_not_stored(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object, **_named: object) -> None:
+        raise RuntimeError("the event cannot be recorded")
+
+    reported: list[str] = []
+    calls = Calls(database, lambda call: reported.append(call.status.value))
+    call = await make(calls, node_id=NODE)
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr("nur_server.store.announcing.record_event", fail)
+        await advance(calls, call.id, CallStatus.RINGING)
+    assert (await calls.get(ACCOUNT, call.id)).status is CallStatus.INITIATING
+    await advance(calls, call.id, CallStatus.RINGING)
+    assert reported == ["initiating", "ringing"]

@@ -6,7 +6,13 @@ from nur_server.calls import states
 from nur_server.clock import ManualClock
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound
-from nur_server.store.calls import CallFields, Calls, CallStatus
+from nur_server.store.call_records import (
+    CallFields,
+    CallStatus,
+)
+from nur_server.store.calls import (
+    Calls,
+)
 from nur_server.store.engine import Database
 from nur_server.store.records import SessionKind
 from nur_server.store.sessions import Sessions

@@ -11,7 +11,6 @@ from pathlib import Path
 import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -42,7 +41,6 @@ from nur_server.api.routes import (
 from nur_server.api.services import Services
 from nur_server.api.telemetry import CountedRequests, Traces, open_traces
 from nur_server.api.tokens import PURPOSE, Tokens
-from nur_server.calls.announcing import announcer
 from nur_server.calls.parts import CallTimes
 from nur_server.calls.policy import CallPolicy
 from nur_server.calls.service import CallService, Carrier, Incoming
@@ -53,9 +51,8 @@ from nur_server.cluster.bus import bus_of
 from nur_server.cluster.sessions import FleetSessions
 from nur_server.errors import NurError, Unavailable
 from nur_server.ids import new_id
-from nur_server.jobs.announcing import AnnouncingSink
 from nur_server.jobs.post_call import PostCall
-from nur_server.jobs.scheduled_calls import ScheduledCalls, scheduling
+from nur_server.jobs.scheduled_calls import ScheduledCalls
 from nur_server.jobs.work import Times, Work
 from nur_server.opening.sessions import Opener
 from nur_server.opening.toolbox import Toolbox
@@ -67,7 +64,7 @@ from nur_server.session.recorder import Recorders
 from nur_server.settings import Settings, unknown_settings
 from nur_server.store import outbox
 from nur_server.store.blobs import Blobs, open_blobs
-from nur_server.store.calls import Announce, CallRecord
+from nur_server.store.call_records import CallRecord
 from nur_server.store.engine import Database
 from nur_server.store.idempotency import forget_old_keys
 from nur_server.store.keys import ensure_first_key
@@ -76,6 +73,7 @@ from nur_server.store.recordings import RecordingArchive
 from nur_server.store.records import NewKey
 from nur_server.store.sessions import end_lost_sessions, expire_sessions
 from nur_server.store.signing import signing_secret
+from nur_server.store.sink import StoreSink
 from nur_server.transports import loopback
 from nur_server.transports.carriers.adapter import CarrierEngine
 from nur_server.transports.carriers.carrier import InboundCall, OnInbound
@@ -282,11 +280,11 @@ async def _start(
     live = FleetSessions(
         database=database,
         node_id=node_id,
-        bus=await bus_of(database),
+        bus=bus_of(database),
         vad=catalogue.vad,
         turn_model=catalogue.turn_model,
         tool_server=toolbox.server,
-        sink=AnnouncingSink(database, node_id),
+        sink=StoreSink(database, node_id),
         clock=clock,
         resume_seconds=settings.resume_seconds,
         max_sessions=settings.max_sessions,
@@ -315,7 +313,7 @@ async def _start(
         node_id=node_id,
         policy=given.telephony.policy or CallPolicy.of(settings),
         times=given.telephony.times,
-        announce=_counted(scheduling(announcer(clock)), given.metrics),
+        on_status=partial(_count_call, given.metrics),
         max_calls=settings.max_sessions,
     )
     if left := await call_service.recover():
@@ -414,12 +412,8 @@ def _count(counted: Metrics, live: LiveSessions, recorders: Recorders) -> None:
     )
 
 
-def _counted(announce: Announce, counted: Metrics) -> Announce:
-    async def told(session: AsyncSession, call: CallRecord) -> None:
-        await announce(session, call)
-        counted.calls.labels(call.status.value).inc()
-
-    return told
+def _count_call(counted: Metrics, call: CallRecord) -> None:
+    counted.calls.labels(call.status.value).inc()
 
 
 def _open_carrier(

@@ -11,7 +11,11 @@ from nur_server.api.objects import Shown
 from nur_server.api.paging import Listing
 from nur_server.clock import Clock, iso
 from nur_server.conversation.record import Speaker, Turn
-from nur_server.store.calls import CallRecord, CallStatus, Direction
+from nur_server.store.call_records import (
+    CallRecord,
+    CallStatus,
+    Direction,
+)
 from nur_server.store.numbers import CallerIdRecord, PhoneNumberRecord
 from nur_server.store.records import SessionKind
 from nur_server.store.voice import VoiceRecord

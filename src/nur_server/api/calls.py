@@ -23,7 +23,12 @@ from nur_server.opening.toolbox import Toolbox, agent_endpoints
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.setup import SessionSetup
 from nur_server.store.agents import Agents
-from nur_server.store.calls import RING_SECONDS, CallFields, CallRecord, Direction
+from nur_server.store.call_records import (
+    RING_SECONDS,
+    CallFields,
+    CallRecord,
+    Direction,
+)
 from nur_server.store.engine import Database
 from nur_server.store.recordings import recordings_of
 from nur_server.store.records import AgentRecord

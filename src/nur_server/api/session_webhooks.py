@@ -9,7 +9,7 @@ from nur_server.errors import InvalidRequest
 from nur_server.jobs.webhooks import check_receiver
 from nur_server.options import WebhookOptions
 from nur_server.store.records import SessionRecord
-from nur_server.store.webhooks import EVERY_EVENT, attach
+from nur_server.store.webhooks import EVERY_EVENT, attach_webhook
 
 
 def read_webhook(part: WebhookOptions, *, allow_private: bool) -> WebhookBody:
@@ -33,16 +33,14 @@ def read_webhook(part: WebhookOptions, *, allow_private: bool) -> WebhookBody:
 
 async def tell(server: Services, session: SessionRecord, webhook: WebhookBody) -> None:
     """From here on the events of this session go to the webhook too."""
-    async with server.database.write() as transaction:
-        await attach(
-            transaction,
-            session.account_id,
-            session.id,
-            webhook.url,
-            now=server.clock.now(),
-            events=webhook.events,
-            secret=webhook.secret,
-        )
+    await attach_webhook(
+        server.database,
+        session.account_id,
+        session.id,
+        webhook.url,
+        events=webhook.events,
+        secret=webhook.secret,
+    )
 
 
 def _refused(message: str, param: str | None) -> InvalidRequest:

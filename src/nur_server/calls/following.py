@@ -13,7 +13,13 @@ from nur_server.calls.states import Ending
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound, NurError, ProviderError
 from nur_server.ports import CallLeg, DialRequest, TelephonyEngine
-from nur_server.store.calls import CallRecord, Calls, CallStatus
+from nur_server.store.call_records import (
+    CallRecord,
+    CallStatus,
+)
+from nur_server.store.calls import (
+    Calls,
+)
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,9 @@ from typing import Self
 from nur_server.calls.numbers import Number, NumberKind
 from nur_server.errors import Forbidden, InvalidRequest, RateLimited
 from nur_server.settings import Settings
-from nur_server.store.calls import Usage
+from nur_server.store.call_records import (
+    Usage,
+)
 
 EVERYWHERE = "*"
 USUAL_COUNTRIES = frozenset((

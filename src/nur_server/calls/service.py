@@ -31,15 +31,17 @@ from nur_server.session.live import LiveSessions
 from nur_server.session.setup import SessionSetup
 from nur_server.store.accounts import DEFAULT_ACCOUNT, Accounts
 from nur_server.store.agents import Agents
-from nur_server.store.calls import (
-    Announce,
+from nur_server.store.call_records import (
     CallFields,
     CallRecord,
-    Calls,
     CallStatus,
     Direction,
     Usage,
-    unannounced,
+)
+from nur_server.store.calls import (
+    Calls,
+    OnStatus,
+    ignore_status,
 )
 from nur_server.store.engine import Database
 from nur_server.store.numbers import CallerIdRecord, CallerIds, find_route
@@ -122,11 +124,11 @@ class CallService:
         node_id: str,
         policy: CallPolicy | None = None,
         times: CallTimes | None = None,
-        announce: Announce = unannounced,
+        on_status: OnStatus = ignore_status,
         max_calls: int = 200,
     ) -> None:
         """`outbound` names the carrier that calls go over; `max_calls` are followed at a time."""
-        self.calls = Calls(database, announce)
+        self.calls = Calls(database, on_status)
         self.policy = policy or CallPolicy()
         self._database = database
         self._live = live

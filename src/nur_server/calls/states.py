@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from nur_server.conversation.events import EndedReason
 from nur_server.ports import HangupCause
-from nur_server.store.calls import CallStatus
+from nur_server.store.call_records import (
+    CallStatus,
+)
 
 FINAL = frozenset(
     {CallStatus.COMPLETED, CallStatus.FAILED, CallStatus.NO_ANSWER, CallStatus.CANCELED}

@@ -11,7 +11,10 @@ from nur_server.calls.service import CallService
 from nur_server.clock import Clock
 from nur_server.errors import InvalidRequest, NurError
 from nur_server.ports import TextToSpeech
-from nur_server.store.calls import CallFields, Purpose
+from nur_server.store.call_records import (
+    CallFields,
+    Purpose,
+)
 from nur_server.store.engine import Database
 from nur_server.store.numbers import CallerIdRecord, CallerIds
 

@@ -7,10 +7,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from nur_server.store.addresses import is_sqlite
 from nur_server.store.engine import Database
 from nur_server.store.nodes import notify
-from nur_server.store.outbox import url_of
 
 CHANNEL = "nur"
 CONNECT_SECONDS = 10.0
@@ -87,11 +85,8 @@ class PostgresBus:
     async def _connect(self) -> Any:
         import asyncpg
 
-        async with self._database.read() as session:
-            dialect = session.get_bind().dialect
-            address = session.get_bind().engine.url
-        arguments, options = dialect.create_connect_args(address)
-        return await asyncpg.connect(*arguments, **options, timeout=CONNECT_SECONDS)
+        options = self._database.connect_arguments()
+        return await asyncpg.connect(**options, timeout=CONNECT_SECONDS)
 
     async def _hear(self, connection: Any, heard: Heard) -> None:
         def pass_on(_connection: Any, _process: int, _channel: str, message: str) -> None:
@@ -107,6 +102,6 @@ class PostgresBus:
             connection.terminate()
 
 
-async def bus_of(database: Database) -> Bus:
+def bus_of(database: Database) -> Bus:
     """The bus of the nodes that share a database."""
-    return LocalBus() if is_sqlite(await url_of(database)) else PostgresBus(database)
+    return LocalBus() if database.is_sqlite else PostgresBus(database)

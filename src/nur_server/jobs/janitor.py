@@ -8,10 +8,10 @@ import structlog
 
 from nur_server.cluster.presence import Presence
 from nur_server.errors import NurError
-from nur_server.jobs.announcing import announce_lost_sessions
-from nur_server.jobs.post_call import put_down_lost
 from nur_server.jobs.queue import Queue
 from nur_server.jobs.retention import clean
+from nur_server.store.analyses import request_lost_analyses
+from nur_server.store.announcing import announce_lost_sessions
 from nur_server.store.engine import Database
 from nur_server.store.nodes import hold_lease
 from nur_server.store.sessions import end_lost_sessions
@@ -76,7 +76,7 @@ class Janitor:
     async def _see_to(self, node_id: str) -> None:
         sessions = await end_lost_sessions(self._database, node_id)
         await announce_lost_sessions(self._database, node_id)
-        await put_down_lost(self._database, node_id)
+        await request_lost_analyses(self._database, node_id)
         for see_to in self._on_lost:
             await see_to(node_id)
         await self._presence.forget(node_id)

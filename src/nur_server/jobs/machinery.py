@@ -5,7 +5,6 @@ It exists once in a process: one `Machinery` runs at a time. Importing this modu
 """
 
 import logging
-import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,13 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from dbos import DBOS, DBOSClient, WorkflowStatus
-from sqlalchemy import URL, Engine, create_engine, event
 
 from nur_server.clock import iso
 from nur_server.store import outbox
-from nur_server.store.addresses import is_sqlite
-from nur_server.store.outbox import Job, QueueName
-from nur_server.store.sqlite import BUSY_SECONDS
+from nur_server.store.outbox import URL, Engine, Job, QueueName, open_engine
 
 CONNECTIONS = 8
 """Of its own, to the database."""
@@ -45,7 +41,7 @@ class Machinery:
         cls, url: URL, node_id: str, perform: Perform, *, poll_seconds: float, idle_seconds: float
     ) -> "Machinery":
         """Begin. Nothing is left running where it fails."""
-        engine = _engine(url)
+        engine = open_engine(url, CONNECTIONS)
         try:
             DBOS(
                 config={
@@ -138,21 +134,3 @@ def _jobs(**filters: Any) -> list[WorkflowStatus]:
     return DBOS.list_workflows(
         name=outbox.WORKFLOW, limit=BATCH, load_input=False, load_output=False, **filters
     )
-
-
-def _engine(url: URL) -> Engine:
-    if not is_sqlite(url):
-        return create_engine(url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True)
-    engine = create_engine(
-        url,
-        connect_args={"timeout": BUSY_SECONDS, "isolation_level": "IMMEDIATE"},
-        pool_size=CONNECTIONS,
-        max_overflow=0,
-    )
-
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    event.listen(engine, "connect", prepare)
-    return engine

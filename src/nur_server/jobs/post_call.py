@@ -2,16 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import structlog
 from jsonschema import Draft202012Validator
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.conversation.actions import ModelMessage
 from nur_server.conversation.config import ToolSpec
@@ -24,24 +20,15 @@ from nur_server.providers.catalogue import Catalogue
 from nur_server.store.analyses import (
     AnalysisFields,
     AnalysisStatus,
-    has_analysis,
+    AnalysisTask,
+    find_analysis_task,
     store_analysis,
-    wanted_analysis,
 )
 from nur_server.store.engine import Database
-from nur_server.store.outbox import Job, enqueue
-from nur_server.store.records import SessionState
-from nur_server.store.schema import AgentRow, AnalysisRow, SessionRow
-from nur_server.store.sessions import LOST
 from nur_server.store.turns import Turns
-from nur_server.store.webhooks import EventType, record_event
 
-POST_CALL = "call.post"
-"""The job that works on a conversation that is over."""
 OFFLINE = "offline"
 """The model that is none: it answers by rule."""
-LOOKED_BACK = timedelta(hours=24)
-"""Conversations that should have been over earlier are not worked on any more."""
 MODEL_SECONDS = 45.0
 MAX_FAILURES = 12
 """Tries, later and later, before it is given up: over twenty minutes."""
@@ -59,47 +46,6 @@ of the conversation, by calling `note`, or with one JSON object of the same fiel
 log = structlog.get_logger(__name__)
 
 
-async def put_down(session: AsyncSession, session_id: str, agent_id: str | None) -> None:
-    """Have a conversation that is over worked on, where its agent asks for it: when this
-    transaction is."""
-    if await wanted_analysis(session, agent_id) is not None:
-        await enqueue(
-            session,
-            Job(name=POST_CALL, payload={"session_id": session_id}, key=f"{session_id}:post"),
-        )
-
-
-async def put_down_lost(database: Database, node_id: str) -> None:
-    """The same for conversations whose node died. Doing it again changes nothing."""
-    async with database.read() as session:
-        found = await session.execute(
-            select(SessionRow.id, SessionRow.agent_id)
-            .outerjoin(AnalysisRow, AnalysisRow.session_id == SessionRow.id)
-            .where(
-                SessionRow.node_id == node_id,
-                SessionRow.state == SessionState.ENDED.value,
-                SessionRow.error_code == LOST,
-                SessionRow.expires_at > database.clock.now() - LOOKED_BACK,
-                SessionRow.started_at.is_not(None),
-                AnalysisRow.session_id.is_(None),
-            )
-        )
-        lost = list(found)
-    for session_id, agent_id in lost:
-        async with database.write() as session:
-            await put_down(session, session_id, agent_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A conversation to be read."""
-
-    row: SessionRow
-    llm_model: str | None
-    wanted: Mapping[str, Any]
-    turns: tuple[Turn, ...]
-
-
 class PostCall:
     """Has conversations read, each once."""
 
@@ -109,40 +55,28 @@ class PostCall:
 
     async def work(self, run: Run) -> None:
         """Raises where the model may be able to do it later."""
-        task = await self._task(run.payload["session_id"])
+        task = await find_analysis_task(self._database, run.payload["session_id"])
         if task is None:
             return
-        analysis = await self._analysis(task, may_fail=run.failures + 1 < MAX_FAILURES)
-        await self._store(task.row, analysis)
+        turns = await Turns(self._database, task.account_id).list(task.session_id)
+        analysis = await self._analysis(task, turns, may_fail=run.failures + 1 < MAX_FAILURES)
+        await store_analysis(self._database, task, analysis)
 
-    async def _task(self, session_id: str) -> _Task | None:
-        """None: it was read, or nobody wants it read any more."""
-        async with self._database.read() as session:
-            row = await session.get(SessionRow, session_id)
-            if row is None or await has_analysis(session, session_id):
-                return None
-            wanted = await wanted_analysis(session, row.agent_id)
-            if wanted is None:
-                return None
-            llm_model = await session.scalar(
-                select(AgentRow.llm_model).where(AgentRow.id == row.agent_id)
-            )
-        turns = await Turns(self._database, row.account_id).list(session_id)
-        return _Task(row, llm_model, wanted, turns)
-
-    async def _analysis(self, task: _Task, *, may_fail: bool) -> AnalysisFields:
+    async def _analysis(
+        self, task: AnalysisTask, turns: Sequence[Turn], *, may_fail: bool
+    ) -> AnalysisFields:
         nothing = dict.fromkeys(task.wanted.get("fields") or {})
-        if not any(turn.text for turn in task.turns):
+        if not any(turn.text for turn in turns):
             return _skipped(nothing, "nothing_said")
         try:
             model = self._catalogue.language_model(task.llm_model)
             if model.model_id == OFFLINE:
                 return _skipped(nothing, "no_language_model")
-            noted = await _noted(model.engine, _schema(task.wanted), transcript(task.turns))
+            noted = await _noted(model.engine, _schema(task.wanted), transcript(turns))
         except NurError as error:
             if error.retryable and may_fail:
                 raise
-            log.warning("analysis.failed", session_id=task.row.id, code=error.code)
+            log.warning("analysis.failed", session_id=task.session_id, code=error.code)
             return AnalysisFields(
                 status=AnalysisStatus.FAILED, fields=nothing, error_code=error.code
             )
@@ -152,31 +86,6 @@ class PostCall:
             fields={name: noted.get(name) for name in nothing},
             model=model.model_id,
         )
-
-    async def _store(self, row: SessionRow, analysis: AnalysisFields) -> None:
-        """Together with the telling of it."""
-        now = self._database.clock.now()
-        async with self._database.write() as session:
-            if not await store_analysis(session, row.id, analysis, now=now):
-                return
-            await record_event(
-                session,
-                row.account_id,
-                EventType.SESSION_ANALYZED,
-                row.id,
-                {
-                    "session_id": row.id,
-                    "agent_id": row.agent_id,
-                    "kind": row.kind,
-                    "status": analysis.status.value,
-                    "summary": analysis.summary,
-                    "fields": dict(analysis.fields),
-                    "model": analysis.model,
-                    "error_code": analysis.error_code,
-                },
-                now=now,
-                agent_id=row.agent_id,
-            )
 
 
 def transcript(turns: Iterable[Turn]) -> str:

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import bindparam, text
 
 from nur_server.clock import SystemClock
 from nur_server.errors import InternalError, NurError
@@ -37,6 +36,8 @@ MAX_PAUSE_SECONDS = 300.0
 """Between two tries."""
 STOP_SECONDS = 3.0
 """How long running jobs may go on when the node stops."""
+UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING")
+"""States of a job, in DBOS's words, before it is done."""
 KEPT = timedelta(days=2)
 """How long a job that was done is remembered by its key."""
 
@@ -106,7 +107,7 @@ class Queue:
             return
         with suppress(TimeoutError, NurError):
             async with asyncio.timeout(seconds):
-                while await self._has_work("ENQUEUED", "PENDING"):  # noqa: ASYNC110 - nothing tells
+                while await outbox.has_jobs(self._database, "ENQUEUED", "PENDING"):  # noqa: ASYNC110 - nothing tells
                     await asyncio.sleep(self._pace.poll_seconds)
 
     async def stop(self) -> None:
@@ -142,21 +143,13 @@ class Queue:
     async def _start_when_needed(self) -> None:
         while True:
             try:
-                if _place.is_free and await self._has_work("ENQUEUED", "DELAYED", "PENDING"):
+                if _place.is_free and await outbox.has_jobs(self._database, *UNFINISHED):
                     self._launching = asyncio.ensure_future(asyncio.to_thread(self._launch))
                     await asyncio.shield(self._launching)
                     return
             except Exception as error:
                 log.warning("queue.not_started", error=type(error).__name__, exc_info=True)
             await asyncio.sleep(self._pace.look_seconds)
-
-    async def _has_work(self, *states: str) -> bool:
-        """Whether there is a job in one of the states, which are DBOS's."""
-        async with self._database.read() as session:
-            prefix = "" if session.get_bind().dialect.name == "sqlite" else f"{outbox.SCHEMA}."
-            look = text(f"SELECT 1 FROM {prefix}workflow_status WHERE status IN :states LIMIT 1")
-            wanted = look.bindparams(bindparam("states", expanding=True))
-            return await session.scalar(wanted, {"states": states}) is not None
 
     def _launch(self) -> None:
         """Blocks. Nothing is left running where it fails."""
@@ -166,9 +159,8 @@ class Queue:
         try:
             from nur_server.jobs.machinery import Machinery
 
-            url = asyncio.run_coroutine_threadsafe(outbox.url_of(self._database), self._loop)
             self._machinery = Machinery.launch(
-                url.result(STOP_SECONDS),
+                outbox.url_of(self._database),
                 self._node_id,
                 self.perform,
                 poll_seconds=self._pace.poll_seconds,
@@ -235,8 +227,7 @@ class Queue:
         )
         while True:
             try:
-                async with self._database.write() as session:
-                    return await enqueue(session, again)
+                return await outbox.put_down(self._database, again)
             except NurError:
                 if self._is_stopping:
                     raise

@@ -1,58 +1,15 @@
-"""What is not kept for ever."""
-
-from datetime import timedelta
-
-from sqlalchemy import CursorResult, delete, exists, select
+"""Removing what is past its retention."""
 
 from nur_server.jobs.queue import Queue
 from nur_server.store.engine import Database
 from nur_server.store.nodes import forget_old
-from nur_server.store.schema import WebhookDeliveryRow, WebhookEventRow, WebhookRow
-from nur_server.store.webhooks import DeliveryStatus
-
-DELIVERIES_KEPT = timedelta(days=30)
-BATCH = 500
+from nur_server.store.retention import forget_events, forget_one_off_webhooks
 
 
 async def clean(database: Database, queue: Queue) -> int:
-    """Remove some of what is past its time. How much: where it is a lot, there may be more."""
+    """Remove one batch of what is past its retention. Returns how much it was: where it is not
+    zero, there may be more."""
     removed = await forget_old(database)
-    removed += await _forget_events(database)
-    removed += await _forget_one_off_webhooks(database)
+    removed += await forget_events(database)
+    removed += await forget_one_off_webhooks(database)
     return removed + await queue.forget(database.clock.now())
-
-
-async def _forget_events(database: Database) -> int:
-    """Old events with their deliveries, unless one of these is still being made."""
-    before = database.clock.now() - DELIVERIES_KEPT
-    open_delivery = exists().where(
-        WebhookDeliveryRow.event_id == WebhookEventRow.id,
-        WebhookDeliveryRow.status == DeliveryStatus.PENDING.value,
-    )
-    old = (
-        select(WebhookEventRow.id)
-        .where(WebhookEventRow.created_at < before, ~open_delivery)
-        .limit(BATCH)
-    )
-    async with database.write() as session:
-        ids = (await session.scalars(old)).all()
-        await session.execute(
-            delete(WebhookDeliveryRow).where(WebhookDeliveryRow.event_id.in_(ids))
-        )
-        await session.execute(delete(WebhookEventRow).where(WebhookEventRow.id.in_(ids)))
-    return len(ids)
-
-
-async def _forget_one_off_webhooks(database: Database) -> int:
-    """Webhooks of single sessions, once their deliveries are gone."""
-    before = database.clock.now() - DELIVERIES_KEPT
-    used = exists().where(WebhookDeliveryRow.webhook_id == WebhookRow.id)
-    async with database.write() as session:
-        result = await session.execute(
-            delete(WebhookRow).where(
-                WebhookRow.subject_id.is_not(None), WebhookRow.updated_at < before, ~used
-            ),
-            execution_options={"synchronize_session": False},
-        )
-    assert isinstance(result, CursorResult)
-    return result.rowcount

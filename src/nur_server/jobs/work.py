@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from nur_server.clock import Clock
 from nur_server.cluster.presence import BEAT_SECONDS, Presence
-from nur_server.jobs.announcing import announce_lost_sessions
 from nur_server.jobs.janitor import ROUND_SECONDS, Janitor, OnLost
-from nur_server.jobs.post_call import POST_CALL, PostCall, put_down_lost
+from nur_server.jobs.post_call import PostCall
 from nur_server.jobs.queue import Pace, Queue
-from nur_server.jobs.scheduled_calls import PLACE, ScheduledCalls
+from nur_server.jobs.scheduled_calls import ScheduledCalls
 from nur_server.jobs.webhooks import BACK_OFF_SECONDS, Deliverer
 from nur_server.providers.net import guarded_client
+from nur_server.store.analyses import POST_CALL, request_lost_analyses
+from nur_server.store.announcing import PLACE, announce_lost_sessions
 from nur_server.store.engine import Database
 from nur_server.store.webhooks import DELIVER
 
@@ -79,7 +80,7 @@ class Work:
     async def start(self) -> None:
         """After this node's own lost sessions were ended, and `outbox.prepare`."""
         await announce_lost_sessions(self._database, self._node_id)
-        await put_down_lost(self._database, self._node_id)
+        await request_lost_analyses(self._database, self._node_id)
         await self.presence.start()
         if self._runs_jobs:
             await self.queue.start()

@@ -1,8 +1,8 @@
-"""What came of conversations, as their agents' models say."""
+"""Analyses of conversations that are over, and the jobs that make them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -11,11 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.errors import NotFound
 from nur_server.store.engine import Database, insert_into
-from nur_server.store.schema import AgentRow, AnalysisRow
+from nur_server.store.outbox import Job, enqueue
+from nur_server.store.records import SessionState
+from nur_server.store.schema import AgentRow, AnalysisRow, SessionRow
+from nur_server.store.sessions import LOST
 from nur_server.store.tool_calls import require_session
+from nur_server.store.webhooks import EventType, record_event
 
 SETTING = "analysis"
-"""Of an agent: what is wanted to be known."""
+"""The agent's setting that says what its conversations are analysed for."""
+POST_CALL = "call.post"
+"""Name of the job that analyses a conversation which is over."""
+LOOKED_BACK = timedelta(hours=24)
+"""Conversations that expired longer ago than this are not analysed after a restart."""
 
 
 class AnalysisStatus(StrEnum):
@@ -63,20 +71,117 @@ class Analyses:
         return _record(row)
 
 
-async def wanted_analysis(session: AsyncSession, agent_id: str | None) -> Mapping[str, Any] | None:
-    """What an agent wants to be known of its conversations. None: nothing, or it is gone."""
+# Requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisTask:
+    """A conversation that is over and is to be analysed."""
+
+    session_id: str
+    account_id: str
+    agent_id: str | None
+    kind: str
+    """A `SessionKind`."""
+    llm_model: str | None
+    """The agent's. None: the server's default."""
+    wanted: Mapping[str, Any]
+    """The agent's `analysis` setting."""
+
+
+async def request_analysis(session: AsyncSession, session_id: str, agent_id: str | None) -> None:
+    """Enqueue the analysis of a conversation, where its agent asks for one."""
+    if await _wanted(session, agent_id) is not None:
+        await enqueue(
+            session,
+            Job(name=POST_CALL, payload={"session_id": session_id}, key=f"{session_id}:post"),
+        )
+
+
+async def request_lost_analyses(database: Database, node_id: str) -> None:
+    """Enqueue the analyses of conversations whose node died. Repeating it changes nothing."""
+    async with database.read() as session:
+        found = await session.execute(
+            select(SessionRow.id, SessionRow.agent_id)
+            .outerjoin(AnalysisRow, AnalysisRow.session_id == SessionRow.id)
+            .where(
+                SessionRow.node_id == node_id,
+                SessionRow.state == SessionState.ENDED.value,
+                SessionRow.error_code == LOST,
+                SessionRow.expires_at > database.clock.now() - LOOKED_BACK,
+                SessionRow.started_at.is_not(None),
+                AnalysisRow.session_id.is_(None),
+            )
+        )
+        lost = list(found)
+    for session_id, agent_id in lost:
+        async with database.write() as session:
+            await request_analysis(session, session_id, agent_id)
+
+
+async def find_analysis_task(database: Database, session_id: str) -> AnalysisTask | None:
+    """The task of a session. None: it was done, or is not wanted any more."""
+    async with database.read() as session:
+        row = await session.get(SessionRow, session_id)
+        if row is None or await session.get(AnalysisRow, session_id) is not None:
+            return None
+        wanted = await _wanted(session, row.agent_id)
+        if wanted is None:
+            return None
+        llm_model = await session.scalar(
+            select(AgentRow.llm_model).where(AgentRow.id == row.agent_id)
+        )
+        return AnalysisTask(
+            session_id=row.id,
+            account_id=row.account_id,
+            agent_id=row.agent_id,
+            kind=row.kind,
+            llm_model=llm_model,
+            wanted=wanted,
+        )
+
+
+async def store_analysis(database: Database, task: AnalysisTask, analysis: AnalysisFields) -> None:
+    """Store an analysis and record its event; where there is one already, that one stays."""
+    now = database.clock.now()
+    async with database.write() as session:
+        if not await _insert(session, task.session_id, analysis, now):
+            return
+        await record_event(
+            session,
+            task.account_id,
+            EventType.SESSION_ANALYZED,
+            task.session_id,
+            analysis_facts(task, analysis),
+            now=now,
+            agent_id=task.agent_id,
+        )
+
+
+def analysis_facts(task: AnalysisTask, analysis: AnalysisFields) -> dict[str, Any]:
+    """The data of an analysis's event, as JSON."""
+    return {
+        "session_id": task.session_id,
+        "agent_id": task.agent_id,
+        "kind": task.kind,
+        "status": analysis.status.value,
+        "summary": analysis.summary,
+        "fields": dict(analysis.fields),
+        "model": analysis.model,
+        "error_code": analysis.error_code,
+    }
+
+
+async def _wanted(session: AsyncSession, agent_id: str | None) -> Mapping[str, Any] | None:
+    """An agent's `analysis` setting. None: it has none, or the agent is gone."""
     if agent_id is None:
         return None
     settings = await session.scalar(select(AgentRow.settings).where(AgentRow.id == agent_id))
     return (settings or {}).get(SETTING)
 
 
-async def has_analysis(session: AsyncSession, session_id: str) -> bool:
-    return await session.get(AnalysisRow, session_id) is not None
-
-
-async def store_analysis(
-    session: AsyncSession, session_id: str, analysis: AnalysisFields, *, now: datetime
+async def _insert(
+    session: AsyncSession, session_id: str, analysis: AnalysisFields, now: datetime
 ) -> bool:
     """False: there was one already, and it stays."""
     stored = await session.scalar(

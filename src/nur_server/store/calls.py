@@ -5,10 +5,8 @@ are is said in `nur_server.calls.states`. Call and session have the same id but 
 that each leads to the other.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from math import ceil
 from typing import Any
 
@@ -19,132 +17,43 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import Conflict, NotFound
 from nur_server.ids import CALL, SESSION, new_id
+from nur_server.store.announcing import announce_call
+from nur_server.store.call_records import (
+    UNDER_WAY,
+    CallFields,
+    CallRecord,
+    CallStatus,
+    Check,
+    Direction,
+    Purpose,
+    Usage,
+)
 from nur_server.store.engine import Database
 from nur_server.store.paging import DEFAULT_LIMIT, read_page
 from nur_server.store.records import AgentStatus, Page, SessionKind, SessionState
 from nur_server.store.schema import AccountRow, AgentRow, CallRow, SessionRow
 
-RING_SECONDS = 45
-"""How long a call rings unless it says otherwise."""
 KEPT_WAITING = timedelta(hours=1)
 """How long the session of a call may wait for its start beyond the time it should have begun."""
 
-
-class CallStatus(StrEnum):
-    """How far a call got. Moves forward only."""
-
-    SCHEDULED = "scheduled"
-    INITIATING = "initiating"
-    RINGING = "ringing"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    NO_ANSWER = "no_answer"
-    CANCELED = "canceled"
+OnStatus = Callable[[CallRecord], None]
+"""Called with every new status of a call, once that is stored."""
 
 
-UNDER_WAY = (CallStatus.INITIATING, CallStatus.RINGING, CallStatus.IN_PROGRESS)
-
-
-class Direction(StrEnum):
-    OUTBOUND = "outbound"
-    INBOUND = "inbound"
-
-
-class Purpose(StrEnum):
-    AGENT = "agent"
-    """A conversation with an agent."""
-    VERIFICATION = "verification"
-    """Speaks the code that proves whose number it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFields:
-    """What a call is made with."""
-
-    to_number: str
-    """E.164."""
-    from_number: str
-    engine: str
-    """The telephony engine it goes over."""
-    agent_id: str | None = None
-    """None: it is no conversation."""
-    direction: Direction = Direction.OUTBOUND
-    purpose: Purpose = Purpose.AGENT
-    max_duration_seconds: int = 600
-    """Counted from the answer."""
-    ring_seconds: int = RING_SECONDS
-    recording: bool = False
-    webhook_url: str | None = None
-    scheduled_at: datetime | None = None
-    """None: at once."""
-    carrier_call_id: str | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
-    """Values of `{{variables}}`."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    initial_message: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    """The settings it runs with, as they were when it was made."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRecord(CallFields):
-    """A stored call, as it was when it was read."""
-
-    id: str
-    session_id: str
-    account_id: str
-    status: CallStatus
-    created_at: datetime
-    node_id: str | None = None
-    """The server process that follows it. None: none has claimed it yet."""
-    claimed_at: datetime | None = None
-    ringing_at: datetime | None = None
-    answered_at: datetime | None = None
-    ended_at: datetime | None = None
-    ended_reason: EndedReason | None = None
-    answered_by: str | None = None
-    """Who the agent found to have answered. None: it was not asked to find out, or had no time."""
-    error_code: str | None = None
-    error_message: str | None = None
-
-    @property
-    def is_over(self) -> bool:
-        return self.ended_at is not None
-
-    def duration_seconds(self, now: datetime) -> float:
-        """From the answer to the end, or to now. 0 where nobody answered."""
-        if self.answered_at is None:
-            return 0.0
-        return max(0.0, ((self.ended_at or now) - self.answered_at).total_seconds())
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What an account's outbound calls use up."""
-
-    under_way: int
-    placed_last_second: int
-    minutes_today: int
-    """Minutes begun since midnight UTC, those of calls that still run included."""
-
-
-Check = Callable[[Usage], None]
-"""Raises where an account may not place one more call."""
-Announce = Callable[[AsyncSession, CallRecord], Awaitable[None]]
-"""Told of every new status, inside the transaction that makes it."""
-
-
-async def unannounced(session: AsyncSession, call: CallRecord) -> None:
-    """Nobody wants to know."""
+def ignore_status(call: CallRecord) -> None:
+    """The `OnStatus` that does nothing."""
 
 
 class Calls:
-    """All calls. Writes are by call id; reading for a client is by account."""
+    """All calls. Writes are by call id; reading for a client is by account.
 
-    def __init__(self, database: Database, announce: Announce = unannounced) -> None:
+    The transaction that gives a call a new status also records the event for webhooks, and the
+    job that places the call where it waits for its time.
+    """
+
+    def __init__(self, database: Database, on_status: OnStatus = ignore_status) -> None:
         self._database = database
-        self._announce = announce
+        self._on_status = on_status
 
     # New calls
 
@@ -179,12 +88,13 @@ class Calls:
                 session.add(row)
                 await session.flush()
                 record = _record(row)
-                await self._announce(session, record)
+                await announce_call(session, record, now)
         except IntegrityError as error:
             raise Conflict(
                 f"the call {fields.carrier_call_id} of {fields.engine} is known already",
                 code="call_known",
             ) from error
+        self._on_status(record)
         return record
 
     # Reading
@@ -327,7 +237,9 @@ class Calls:
             )
             record = _record(await _read(session, call_id))
             if was_scheduled:
-                await self._announce(session, record)
+                await announce_call(session, record, now)
+        if was_scheduled:
+            self._on_status(record)
         return record
 
     async def note_carrier(self, call_id: str, carrier_call_id: str) -> None:
@@ -361,7 +273,8 @@ class Calls:
                     execution_options={"synchronize_session": False},
                 )
             record = _record(await _read(session, call_id))
-            await self._announce(session, record)
+            await announce_call(session, record, now)
+        self._on_status(record)
         return record
 
     async def finish(
@@ -406,13 +319,15 @@ class Calls:
             if row.answered_at is not None:
                 row.started_minutes = _minutes(row.answered_at, now)
             record = _record(row)
-            await self._announce(session, record)
+            await announce_call(session, record, now)
+        self._on_status(record)
         return record
 
     async def reschedule(
         self, account_id: str, call_id: str, scheduled_at: datetime
     ) -> CallRecord | None:
         """Move a call that waits for its time. None: it does not wait any more, or is unknown."""
+        now = self._database.clock.now()
         async with self._database.write() as session:
             moved = await session.execute(
                 update(CallRow)
@@ -430,7 +345,8 @@ class Calls:
             row = await _read(session, call_id_of(call_id))
             row.session.expires_at = scheduled_at + KEPT_WAITING
             record = _record(row)
-            await self._announce(session, record)
+            await announce_call(session, record, now)
+        self._on_status(record)
         return record
 
 

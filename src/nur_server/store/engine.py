@@ -59,6 +59,25 @@ class Database:
         await self._reader.dispose()
         await self._writer.dispose()
 
+    @property
+    def is_sqlite(self) -> bool:
+        return is_sqlite(self._url)
+
+    @property
+    def url(self) -> URL:
+        """The address with its asynchronous driver."""
+        return self._url
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """What the asynchronous driver's own `connect` takes to open a further connection."""
+        _, options = self._writer.dialect.create_connect_args(self._url)
+        return dict(options)
+
+    async def ping(self) -> None:
+        """Raises `Unavailable` where the database does not answer."""
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A transaction that sees one state of the database and cannot change it."""

@@ -8,6 +8,7 @@ neither sends webhooks nor schedules calls starts and runs without it.
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +17,28 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, Engine, bindparam, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from nur_server.clock import SystemClock
 from nur_server.store.addresses import POSTGRESQL_OPTIONS, is_sqlite
-from nur_server.store.engine import Database
+from nur_server.store.engine import Database, dialect_of
 from nur_server.store.schema import LibraryRow
+from nur_server.store.sqlite import BUSY_SECONDS
 from nur_server.store.steady import unbroken
+
+__all__ = [
+    "URL",
+    "Engine",
+    "Job",
+    "QueueName",
+    "enqueue",
+    "has_jobs",
+    "open_engine",
+    "prepare",
+    "put_down",
+    "url_of",
+]
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions
@@ -142,7 +157,7 @@ async def prepare(database: Database) -> None:
         row = await session.get(LibraryRow, LIBRARY)
         if row is not None and row.version == installed:
             return
-    await asyncio.to_thread(_migrate, await url_of(database))
+    await asyncio.to_thread(_migrate, url_of(database))
     async with database.write() as session:
         await session.merge(LibraryRow(name=LIBRARY, version=installed))
 
@@ -153,12 +168,45 @@ def _migrate(url: URL) -> None:
     DBOS.migrate(url.render_as_string(hide_password=False), schema=SCHEMA)
 
 
-async def url_of(database: Database) -> URL:
+def url_of(database: Database) -> URL:
     """The database's address for a driver that blocks."""
-    async with database.read() as session:
-        url = session.get_bind().engine.url
+    url = database.url
     if is_sqlite(url):
         return url.set(drivername="sqlite")
     names = {ours: theirs for theirs, ours in POSTGRESQL_OPTIONS.items() if theirs != "ssl"}
     query = {names.get(name, name): value for name, value in url.query.items()}
     return url.set(drivername="postgresql+psycopg", query=query)
+
+
+async def put_down(database: Database, job: Job) -> None:
+    """`enqueue` in a transaction of its own."""
+    async with database.write() as session:
+        await enqueue(session, job)
+
+
+async def has_jobs(database: Database, *states: str) -> bool:
+    """Whether there is a job in one of the states, which are named as DBOS names them."""
+    async with database.read() as session:
+        prefix = "" if dialect_of(session) == "sqlite" else f"{SCHEMA}."
+        look = text(f"SELECT 1 FROM {prefix}workflow_status WHERE status IN :states LIMIT 1")
+        wanted = look.bindparams(bindparam("states", expanding=True))
+        return await session.scalar(wanted, {"states": states}) is not None
+
+
+def open_engine(url: URL, connections: int) -> Engine:
+    """A pool of blocking connections to the database at `url_of`, for the job library."""
+    if not is_sqlite(url):
+        return create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": "IMMEDIATE"},
+        pool_size=connections,
+        max_overflow=0,
+    )
+
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "connect", prepare)
+    return engine

@@ -10,9 +10,7 @@ from limits.aio.storage import Storage
 from sqlalchemy import delete, text
 
 from nur_server.errors import NurError
-from nur_server.store.addresses import is_sqlite
 from nur_server.store.engine import Database
-from nur_server.store.outbox import url_of
 from nur_server.store.schema import RateLimitRow
 
 REMEMBERED = 10_000
@@ -33,7 +31,7 @@ COUNT = text(
 
 async def shared_counts(database: Database) -> "PostgresStorage | None":
     """Where nodes count together. None: on SQLite each counts for itself."""
-    return None if is_sqlite(await url_of(database)) else PostgresStorage(database)
+    return None if database.is_sqlite else PostgresStorage(database)
 
 
 @dataclass(frozen=True, slots=True)

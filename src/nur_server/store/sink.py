@@ -1,4 +1,4 @@
-"""Where live sessions leave what must not be lost."""
+"""What live sessions store as they go: their turns, tool calls and journals, and their events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.errors import NotFound
 from nur_server.ports import SessionSummary
+from nur_server.store.announcing import announce_end, announce_start
 from nur_server.store.engine import Database
 from nur_server.store.journals import write_chunk
 from nur_server.store.schema import SessionRow
@@ -20,7 +21,8 @@ from nur_server.store.turns import commit_turn
 class StoreSink:
     """A `ports.SessionSink`, shared by every session of a node.
 
-    Each write is one short transaction, durable when it returns. It may be repeated: what is
+    A session's beginning and end are events for webhooks, recorded in the same transaction. Each
+    write is one short transaction, durable when it returns. It may be repeated: what is
     stored then is the same. Raises `NotFound` for a session that is not stored, `Unavailable`
     where the database does not take the write.
     """
@@ -33,9 +35,10 @@ class StoreSink:
         """Raises `Conflict` where the session is over, or live on another node."""
         now = self._database.clock.now()
         async with self._writing(session_id) as session:
-            await begin_session(
+            row = await begin_session(
                 session, session_id, self._node_id, now, SessionRow.id == session_id
             )
+            await announce_start(session, row, now)
 
     async def turn_finished(self, session_id: str, turn: Turn) -> None:
         async with self._writing(session_id) as session:
@@ -54,6 +57,7 @@ class StoreSink:
         now = self._database.clock.now()
         async with self._writing(session_id) as session:
             await finish_session(session, session_id, summary, now)
+            await announce_end(session, session_id, now)
 
     @asynccontextmanager
     async def _writing(self, session_id: str) -> AsyncIterator[AsyncSession]:

@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound
-from nur_server.store.calls import CallRecord, CallStatus, call_record, session_id_of
+from nur_server.store.call_records import (
+    CallRecord,
+    CallStatus,
+)
+from nur_server.store.calls import (
+    call_record,
+    session_id_of,
+)
 from nur_server.store.engine import Database
 from nur_server.store.paging import DEFAULT_LIMIT, read_page
 from nur_server.store.records import Page, SessionKind, SessionState

@@ -266,6 +266,21 @@ class Webhooks:
         return WebhookRow.account_id == self._account_id, WebhookRow.subject_id.is_(None)
 
 
+async def attach_webhook(
+    database: Database,
+    account_id: str,
+    subject_id: str,
+    url: str,
+    *,
+    events: Sequence[str] = (EVERY_EVENT,),
+    secret: str | None = None,
+) -> None:
+    """`attach` in a transaction of its own."""
+    now = database.clock.now()
+    async with database.write() as session:
+        await attach(session, account_id, subject_id, url, now=now, events=events, secret=secret)
+
+
 # Called inside other transactions
 
 

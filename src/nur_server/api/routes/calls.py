@@ -12,7 +12,11 @@ from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute
 from nur_server.api.paging import WindowOf, envelope, read_moment
 from nur_server.api.services import Services, services_of
-from nur_server.store.calls import CallRecord, CallStatus, Direction
+from nur_server.store.call_records import (
+    CallRecord,
+    CallStatus,
+    Direction,
+)
 from nur_server.store.records import Page
 
 router = APIRouter(tags=["Calls"], route_class=ApiRoute)

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from sqlalchemy import text
 
 from nur_server.api.errors import ErrorBody
 from nur_server.api.objects import Health, Readiness
@@ -27,6 +26,5 @@ async def health() -> Health:
 )
 async def readiness(server: Server) -> Readiness:
     """Models are loaded and the database answers."""
-    async with server.database.read() as session:
-        await session.execute(text("SELECT 1"))
+    await server.database.ping()
     return Readiness(live_sessions=len(server.live))

@@ -26,7 +26,9 @@ from nur_server.api.public_url import websocket_base
 from nur_server.api.services import Services, services_of
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import Conflict, InvalidRequest
-from nur_server.store.calls import session_id_of
+from nur_server.store.calls import (
+    session_id_of,
+)
 from nur_server.store.records import (
     AgentStatus,
     SessionFields,

@@ -26,7 +26,9 @@ from nur_server.api.idempotency import ApiRoute
 from nur_server.api.paging import WindowOf, envelope, read_moment
 from nur_server.api.services import Services, services_of
 from nur_server.conversation.events import EndedReason
-from nur_server.store.calls import CallStatus
+from nur_server.store.call_records import (
+    CallStatus,
+)
 from nur_server.store.voice import VoiceRecord, VoiceSessions
 
 router = APIRouter(prefix="/voice", tags=["Voice"], route_class=ApiRoute)

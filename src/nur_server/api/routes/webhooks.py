@@ -24,7 +24,9 @@ from nur_server.api.webhook_objects import (
 )
 from nur_server.errors import NotFound
 from nur_server.jobs.webhooks import check_receiver
-from nur_server.store.calls import session_id_of
+from nur_server.store.calls import (
+    session_id_of,
+)
 from nur_server.store.deliveries import Deliveries
 from nur_server.store.webhooks import DeliveryStatus, NewSecret, WebhookFields, Webhooks
 
