@@ -45,10 +45,10 @@ def answered(text: str) -> str:
         ("| Tea | $2 |\n|---|:--:|\n| Milk | $1 |\n", "Tea, $2. Milk, $1."),
         ("See [our page](https://example.com/a?b=c) now", "See our page now"),
         ("See ![a cat](cat.png) here", "See a cat here"),
-        ("See https://www.example.com/a_b#c.", "See example.com."),
-        ("See https://me:pw@example.com:8080/x, ok", "See example.com, ok"),
-        ("See www.example.org/x", "See example.org"),
-        ("See example.com/path/x!", "See example.com!"),
+        ("See https://www.example.com/a_b#c.", "See example.com/a_b#c."),
+        ("See https://me:pw@example.com:8080/x, ok", "See example.com:8080/x, ok"),
+        ("See www.example.org/x", "See example.org/x"),
+        ("See example.com/path/x!", "See example.com/path/x!"),
         ("<b>Hi</b> there", "Hi there"),
         ("One<br>two", "One, two"),
         ("Fish &amp; chips", "Fish & chips"),
@@ -84,8 +84,8 @@ def test_markup_is_taken_out(text: str, shown: str) -> None:
         ("<|im_start|>Hello.<|im_end|>", "Hello."),
         ("Your id is call_abc123DEF.", "Your id is."),
         ("Done toolu_01A09q90qw90.", "Done."),
-        ("See 550e8400-e29b-41d4-a716-446655440000 there.", "See there."),
-        ("Hash 0123456789abcdef0123 here.", "Hash here."),
+        ("Session ses_0123456789abcdef0123456789abcdef here.", "Session here."),
+        (f"Data {'aB3' * 30} here.", "Data here."),
         ("Hi {{customer_name}}, hello.", "Hi, hello."),
         ("```python\nprint(1)\n\nx = 2. And 3.\n```\nThat is it.", "That is it."),
         ("*smiles* Hello.", "Hello."),
@@ -102,6 +102,95 @@ def test_markup_is_taken_out(text: str, shown: str) -> None:
 )
 def test_what_is_internal_is_neither_shown_nor_said(text: str, shown: str) -> None:
     assert answered(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your order is ORD-12345678.",
+        "Your ticket is task-20261 and the case is user-48291.",
+        "The request is 550e8400-e29b-41d4-a716-446655440000.",
+        "The commit is 0123456789abcdef0123.",
+        "Your booking is ord_12345678 at item_90210ab.",
+        "Say <your name> after the tone.",
+        "Press [1] for sales, or [2] for help.",
+        "Text [HELP] to us.",
+        "Open report_2026_v2.pdf now.",
+        "Your key is AB_12_CD.",
+        "Write to jo_e.doe+nur@mail.example.com today.",
+        "Go to example.com/pay?id=4821 now.",
+    ],
+)
+def test_what_the_user_asked_for_is_shown(text: str) -> None:
+    assert "".join(filter(str.isalnum, answered(text))) == "".join(filter(str.isalnum, text))
+
+
+def test_known_ids_are_neither_shown_nor_said() -> None:
+    normaliser = TextNormaliser("en", frozenset({"D681PevKs", "1", "order"}))
+    clause = normaliser.clause("Call D681PevKs found 1 order.")
+    assert clause is not None
+    assert clause.written == "Call found 1 order."
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "spoken"),
+    [
+        ("Press * to go back or # to repeat.", "en", "Press star to go back or pound to repeat."),
+        ("Press *, then #.", "en", "Press star, then pound."),
+        ("Press **#** now.", "en", "Press pound now."),
+        ("Press `*` or `#`.", "en", "Press star or pound."),
+        ('Hit "*" twice.', "en", "Hit star twice."),
+        ("Dial *67 first.", "en", "Dial star six seven first."),
+        ("Dial *21#.", "en", "Dial star two one pound."),
+        ("Enter 4821# now.", "en", "Enter four eight two one pound now."),
+        ("Press # for help.", "en-GB", "Press hash for help."),
+        ("Drücken Sie * oder #.", "de", "Drücken Sie Stern oder Raute."),
+        ("Appuyez sur * ou #.", "fr", "Appuyez sur étoile ou dièse."),
+        ("Pulse * o #.", "es", "Pulse asterisco o almohadilla."),
+        ("Prema * o #.", "it", "Prema asterisco o cancelletto."),
+        ("Pressione * ou #.", "pt-BR", "Pressione asterisco ou jogo da velha."),
+        ("Нажмите * или #.", "ru", "Нажмите звёздочка или решётка."),
+        ("5 * 3 is 15", "en", "five times three is fifteen"),
+        ("It is *really* good *.", "en", "It is really good."),
+        ("## Title *bold*", "en", "Title bold"),
+    ],
+)
+def test_keys_of_a_telephone_are_named(text: str, language: str, spoken: str) -> None:
+    assert said(text, language) == spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "named"),
+    [
+        ("请按*返回，或按#重听。", "zh", ("星号", "井号")),
+        ("*か#を押してください。", "ja", ("米印", "シャープ")),
+        ("돌아가려면 *를, 다시 들으려면 # 를 누르세요.", "ko", ("별표", "우물 정자")),
+        ("लौटने के लिए * दबाएँ, दोहराने के लिए #।", "hi", ("स्टार", "हैश")),
+    ],
+)
+def test_keys_are_named_beside_letters_without_spaces(
+    text: str, language: str, named: tuple[str, str]
+) -> None:
+    spoken = said(f"{text}", language)
+    assert spoken is not None
+    assert all(name in spoken for name in named)
+
+
+@pytest.mark.parametrize(
+    ("clauses", "spoken"),
+    [
+        (["Your code for today,", " valid ten minutes, ", "is 4829."], "four eight two nine"),
+        (["The code for the door", " is 4829."], "four eight two nine"),
+        (["Your account balance", " is 4829."], "four thousand"),
+        (["Here is your code.", " 482913."], "four eight two, nine one three"),
+        (["Your confirmation number:\n", "7310"], "seven three one zero"),
+        (["Thanks for the call.", " 2026 was a good year."], "twenty twenty-six"),
+    ],
+)
+def test_the_clause_before_says_what_figures_are(clauses: list[str], spoken: str) -> None:
+    normaliser = TextNormaliser("en")
+    said = [clause.spoken for text in clauses if (clause := normaliser.clause(text)) is not None]
+    assert spoken in said[-1]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +240,7 @@ def test_what_cannot_be_said_is_nothing(text: str) -> None:
         ("2 + 2 = 4", "two plus two equals four"),
         ("~5 people", "about five people"),
         ("100 %", "one hundred percent"),
-        ("See https://example.com/path.", "See example dot com."),
+        ("See https://example.com/path.", "See example dot com slash path."),
         ("See my-site.co.uk now", "See my dash site dot co dot uk now"),
         ("a_b.c@mail.example.com", "a underscore b dot c at mail dot example dot com"),
         ("Use node.js", "Use node dot js"),
@@ -174,7 +263,7 @@ def test_english_is_put_into_words(text: str, spoken: str) -> None:
     [
         ("**Escriba** a ana@correo.es", "es", "Escriba a ana arroba correo punto es"),
         ("Il a 80 ans", "fr", "Il a quatre-vingts ans"),
-        ("Siehe https://beispiel.de/x", "de-DE", "Siehe beispiel Punkt de"),
+        ("Siehe https://beispiel.de/x", "de-DE", "Siehe beispiel Punkt de Schrägstrich x"),
         ("你好，我有25个", "zh", "你好，我有25个"),
         ("Dr. Müller", "de", "Dr. Müller"),
     ],
@@ -244,7 +333,7 @@ def test_any_text_is_clean_and_aligned(text: str, language: str) -> None:
         if spoken is None:
             continue
         assert not MARKUP & set(spoken.spoken)
-        assert not MARKUP - set("_#") & set(spoken.written)
+        assert not MARKUP - set("_#*") & set(spoken.written)
         assert spoken.written == spoken.written.strip()
         spoken.spoken.encode()
         spoken.written.encode()

@@ -112,6 +112,8 @@ class Response:
     phase: ResponsePhase
     created_at: float
     language: str = "en"
+    internal_ids: frozenset[str] = frozenset()
+    """Ids that are never shown nor spoken: the session's, and those of tool calls."""
     answers_speech_end: float | None = None
     """When the user's speech that it answers ended, for the latency."""
     provisional_text: str = ""
@@ -218,7 +220,7 @@ class Response:
 
     def _add(self, texts: list[str]) -> list[tuple[int, Clause]]:
         if self._normaliser is None:
-            self._normaliser = TextNormaliser(self.language)
+            self._normaliser = TextNormaliser(self.language, self.internal_ids)
         added = []
         for text in texts:
             spoken = self._normaliser.clause(text)

@@ -167,6 +167,7 @@ class Talker:
             phase=phase,
             created_at=context.now,
             language=context.config.language,
+            internal_ids=frozenset({context.config.session_id, *context.journal.ids()}),
             answers_speech_end=answers,
         )
         self._response = response

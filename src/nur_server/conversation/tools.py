@@ -90,6 +90,10 @@ class ToolJournal:
     def get(self, call_id: str) -> ToolCall | None:
         return self._calls.get(call_id)
 
+    def ids(self) -> set[str]:
+        """The ids of all calls so far."""
+        return set(self._calls)
+
     def running(self) -> list[ToolCall]:
         return [call for call in self._calls.values() if call.is_running]
 

@@ -24,12 +24,14 @@ LONG_RUN = 7
 with separators, or end in zeros."""
 CARD_DIGITS = frozenset(range(13, 20))
 """Digits of a payment card's number (ISO/IEC 7812)."""
+LONGEST_REMARK = 80
+"""Characters between a word for a code and "is" with the code: one clause of a sentence."""
 CARD_GROUP = 4
 """Fewest digits of a group of such a number, its last one apart: 4-4-4-4, or 4-6-5."""
 LONGEST_PREFIX = 4
 """Capitals that stand apart and still belong to a code: "BA 249", "INV 0042"."""
 
-_LINKING = r"\s:#.,'\"“”«»„(（：、，=-"
+_LINKING = r"\s:#,'\"“”«»„(（：、，=-"
 """Characters that may stand between a word for a code and the code, beside words."""
 _NARROW = r"\s:#'\"“”«»„(（："
 """The same for places: no mark that ends a clause."""
@@ -52,6 +54,13 @@ _AMOUNT = re.compile(
 )
 _ACRONYMS = "US|UK|EU|AM|PM|TV|OK|AD|BC|CE|IT|HR|PC|VR|AI|UN|IS|OF|TO|IN|AT|ON|OR|BY"
 """Two capitals before a number that are no airline, prefix or state."""
+_AMOUNT_WORD = re.compile(
+    "(?i:balance|total|amount|price|cost|fee|sum|worth|weigh|average|score|points|saldo|guthaben"
+    "|betrag|preis|kosten|gesamt|montant|solde|prix|somme|coût|importe|precio|costo|coste|prezzo"
+    "|somma|valor|preço|quantia|сумм|баланс|цена|стоимость|итого|остат|余额|总|金额|价|残高|合計"
+    "|金額|値段|잔액|합계|금액|가격|शेष|कुल|राशि|मूल्य|bedrag|prijs|totaal|kwot|cena|belopp|pris)"
+)
+"""In a remark between a word for a code and figures: the figures are an amount."""
 _IS = "is|are|was|will be|ist|war|est|es|son|è|é|это|jest|to|är|是|为|が|は|가|이|है"
 """Between figures and a word for a code that follows them: "4829 is your code"."""
 _CHANGE = re.compile(r"(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
@@ -62,7 +71,7 @@ _KEY = re.compile(r"[*#]|[0-9]+")
 def code_rules(language: str) -> tuple[Rule, ...]:
     """How names in figures are said in a language (ISO 639-1, with or without a region)."""
     words = lexicon(language)
-    return _Codes(words, Speller(language, words.slash)).rules()
+    return _Codes(words, Speller(language, words.slash, words.underscore)).rules()
 
 
 class _Codes:
@@ -84,6 +93,10 @@ class _Codes:
         links = rf"(?:[{_LINKING}]*(?i:{link}|{code}|{words.phone})){{0,4}}[{_LINKING}]{{0,4}}"
         narrow = rf"(?:[{_NARROW}]*(?i:{link})){{0,3}}[{_NARROW}]{{0,3}}"
         self._after_code = rf"(?i:{code}){links}"
+        self._far_after_code = (
+            rf"(?i:{code})(?!\s(?:of|de|von|di|van)\b)"
+            rf"(?P<between>[^.!?。！？0-9]{{0,{LONGEST_REMARK}}}?){space}(?i:{_IS})[{_LINKING}]{{0,4}}"
+        )
         self._after_place = rf"(?i:{words.place}){narrow}"
         self._after_any = rf"(?i:{words.place}|{words.line}|{code}){narrow}"
         self._after_line = rf"(?i:{words.line})[\s#:]*(?:(?i:{link})[\s#:]*)?"
@@ -106,7 +119,7 @@ class _Codes:
             self._rule(r"(?<![\w*#])(?P<it>[*#]+[0-9]+(?:[*#]+[0-9]*)+|\*+[0-9]+)", self._keys),
             self._rule(r"(?<![\w*#])(?P<it>[0-9]+[*#]+)(?![\w*#])", self._keys),
             self._rule(rf"(?<!\w)(?P<it>#\s?{hashed}){self._alone_end}", self._hash),
-            self._rule(r"(?<![^\W\d_])(?P<it>[*#])", self._keys),
+            self._rule(r"(?<![A-Za-z])(?P<it>[*#])", self._keys),
         )
 
     def _of_known_shape(self) -> tuple[Rule, ...]:
@@ -128,6 +141,10 @@ class _Codes:
             self._rule(rf"{start}(?P<it>{postcode}){end}", self._spell),
             self._rule(rf"{start}(?<![.,$€£¥+(/:])(?P<it>{phone}){self._end}", self._phone),
             self._rule(rf"{self._start}(?P<it>0[0-9]+(?:-[0-9]+)*){self._end}", self._code),
+            self._rule(rf"{start}(?P<it>[0-9]+(?:-[0-9]+){{2,}}){end}", self._hyphenated),
+            self._rule(
+                rf"{start}(?P<it>(?:[0-9A-Fa-f]{{2}}[:-]){{5}}[0-9A-Fa-f]{{2}}){end}", self._spell
+            ),
         )
 
     def _beside_words(self) -> tuple[Rule, ...]:
@@ -140,6 +157,9 @@ class _Codes:
                 rf"{self._after_any}{start}(?P<it>{_several(_SEAT)}){self._alone_end}", self._place
             ),
             self._rule(f"{self._after_code}{start}(?P<it>{_several(_CODE)}){end}", self._code),
+            self._rule(
+                f"{self._far_after_code}{start}(?P<it>{_several(_CODE)}){end}", self._far_code
+            ),
             self._rule(f"{self._after_place}{start}(?P<it>{_several(_TOKEN)}){end}", self._place),
             self._rule(f"{self._after_line}{start}(?P<it>{_NUMBERED}){end}", self._place),
             self._rule(rf"{run}(?={is_a_code}(?!\s(?:of|de|von)\b))", self._code),
@@ -227,12 +247,22 @@ class _Codes:
             return None
         return f"{self._words.plus} {spoken}" if text[0] == "+" else spoken
 
+    def _hyphenated(self, found: re.Match[str]) -> str | None:
+        """An ISBN or the like. "1-2-3" is a count."""
+        it = found["it"]
+        is_long = sum(map(str.isdigit, it)) >= LONG_RUN
+        return self._speller.spell(it) if is_long and not _DATE.fullmatch(it) else None
+
     def _code(self, found: re.Match[str]) -> str | None:
         """A code. One or two digits without a leading zero stay a number."""
         it = found["it"]
         if _AMOUNT.fullmatch(it) or _DATE.fullmatch(it) or _is_short_number(it):
             return None
         return _each(it, self._speller.spell)
+
+    def _far_code(self, found: re.Match[str]) -> str | None:
+        """A code behind a remark: "the code for the door is 4829". A balance is an amount."""
+        return None if _AMOUNT_WORD.search(found["between"]) else self._code(found)
 
     def _place(self, found: re.Match[str]) -> str | None:
         """A room, seat or line: a short number is said as one, letters are spelled."""

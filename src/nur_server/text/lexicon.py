@@ -47,6 +47,10 @@ class Lexicon:
     dash: str
     underscore: str
     slash: str
+    colon: str
+    equals: str
+    question_mark: str
+    ampersand: str
     is_spaced: bool
     """Whether words are set apart by spaces."""
     is_apart: bool

@@ -15,6 +15,10 @@ _SIGNS = {
     "dash": "dash",
     "underscore": "underscore",
     "slash": "slash",
+    "colon": "colon",
+    "equals": "equals",
+    "question_mark": "question mark",
+    "ampersand": "and",
 }
 _INTERNATIONAL = {
     "code": "code*, pin, pin code, pin-code, otp, id, sms, tan, iban, bic, cvv, cvc, imei, vin, "
@@ -107,6 +111,10 @@ _GERMAN = {
     "dash": "Bindestrich",
     "underscore": "Unterstrich",
     "slash": "Schrägstrich",
+    "colon": "Doppelpunkt",
+    "equals": "gleich",
+    "question_mark": "Fragezeichen",
+    "ampersand": "und",
 }
 _FRENCH = {
     "code": "composez le, composez, appelez le, tapez, tapez le, saisissez, entrez, code, codes, "
@@ -138,6 +146,10 @@ _FRENCH = {
     "dash": "tiret",
     "underscore": "tiret bas",
     "slash": "slash",
+    "colon": "deux-points",
+    "equals": "égal",
+    "question_mark": "point d'interrogation",
+    "ampersand": "et",
 }
 _SPANISH = {
     "code": "marque el, marque, llame al, pulse, ingrese, introduzca, teclee, digite, código, "
@@ -171,6 +183,10 @@ _SPANISH = {
     "dash": "guion",
     "underscore": "guion bajo",
     "slash": "barra",
+    "colon": "dos puntos",
+    "equals": "igual",
+    "question_mark": "signo de interrogación",
+    "ampersand": "y",
 }
 _ITALIAN = {
     "code": "componga il, chiami il, chiama il, prema, inserisca, digiti, codice, codici, "
@@ -202,6 +218,10 @@ _ITALIAN = {
     "dash": "trattino",
     "underscore": "trattino basso",
     "slash": "barra",
+    "colon": "due punti",
+    "equals": "uguale",
+    "question_mark": "punto interrogativo",
+    "ampersand": "e",
 }
 _PORTUGUESE = {
     "code": "ligue para o, ligue para, disque, digite, insira, pressione, código, códigos, "
@@ -235,6 +255,10 @@ _PORTUGUESE = {
     "dash": "hífen",
     "underscore": "sublinhado",
     "slash": "barra",
+    "colon": "dois pontos",
+    "equals": "igual",
+    "question_mark": "ponto de interrogação",
+    "ampersand": "e",
 }
 _RUSSIAN = {
     "code": "наберите, позвоните по, звоните, введите, нажмите, код, кода, коды, код*, пин, "
@@ -263,6 +287,10 @@ _RUSSIAN = {
     "dash": "дефис",
     "underscore": "нижнее подчёркивание",
     "slash": "слэш",
+    "colon": "двоеточие",
+    "equals": "равно",
+    "question_mark": "вопросительный знак",
+    "ampersand": "и",
 }
 _DUTCH = {
     "code": "bel, toets, typ, voer, kies, code, *code, *nummer, *nr, wachtwoord, pincode, "
@@ -288,6 +316,10 @@ _DUTCH = {
     "dash": "streepje",
     "underscore": "laag streepje",
     "slash": "schuine streep",
+    "colon": "dubbele punt",
+    "equals": "is gelijk aan",
+    "question_mark": "vraagteken",
+    "ampersand": "en",
 }
 _POLISH = {
     "code": "zadzwoń pod, dzwoń pod, wpisz, wybierz, naciśnij, kod, kodu, kod*, numer, numeru, "
@@ -316,6 +348,10 @@ _POLISH = {
     "dash": "myślnik",
     "underscore": "podkreślnik",
     "slash": "ukośnik",
+    "colon": "dwukropek",
+    "equals": "równa się",
+    "question_mark": "znak zapytania",
+    "ampersand": "i",
 }
 _SWEDISH = {
     "code": "ring, slå, ange, skriv, kod, koden, *kod, *koden, nummer, numret, *nummer, *numret, "
@@ -340,6 +376,10 @@ _SWEDISH = {
     "dash": "bindestreck",
     "underscore": "understreck",
     "slash": "snedstreck",
+    "colon": "kolon",
+    "equals": "lika med",
+    "question_mark": "frågetecken",
+    "ampersand": "och",
 }
 
 WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(

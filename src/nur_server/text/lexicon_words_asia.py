@@ -24,6 +24,10 @@ HINDI = {
     "dash": "डैश",
     "underscore": "अंडरस्कोर",
     "slash": "स्लैश",
+    "colon": "कोलन",
+    "equals": "बराबर",
+    "question_mark": "प्रश्न चिह्न",
+    "ampersand": "और",
 }
 CHINESE = {
     "behind": "号, 號, 室, 次列车, 路公交, 路, 航班, 号房, 号楼, 次",
@@ -52,6 +56,10 @@ CHINESE = {
     "dash": "杠",
     "underscore": "下划线",
     "slash": "斜杠",
+    "colon": "冒号",
+    "equals": "等于",
+    "question_mark": "问号",
+    "ampersand": "和",
 }
 JAPANESE = {
     "behind": "号室, 便, 号車, 番線, 番, 号",
@@ -76,6 +84,10 @@ JAPANESE = {
     "dash": "ハイフン",
     "underscore": "アンダーバー",
     "slash": "スラッシュ",
+    "colon": "コロン",
+    "equals": "イコール",
+    "question_mark": "クエスチョンマーク",
+    "ampersand": "アンド",
 }
 KOREAN = {
     "behind": "호, 호실, 편, 동, 번 버스, 번 게이트, 번 출구",
@@ -100,4 +112,8 @@ KOREAN = {
     "dash": "하이픈",
     "underscore": "언더바",
     "slash": "슬래시",
+    "colon": "콜론",
+    "equals": "이퀄",
+    "question_mark": "물음표",
+    "ampersand": "앤드",
 }

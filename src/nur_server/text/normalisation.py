@@ -1,15 +1,17 @@
-"""Text a model wrote, made fit for the transcript and for a synthesiser.
+"""Text normalisation: prepares a model's text for the transcript and for a synthesiser.
 
-Two steps: markup and everything internal is taken out (`written`), then what is left is put into
-words (`spoken`), each word of the one knowing its place in the other.
+Markup and everything internal is stripped (`written`), then the rest is put into words (`spoken`).
+Each word of the written text is aligned with its place in the spoken one.
 """
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 
 from nur_server.text import numbers
+from nur_server.text.addresses import address_rules
 from nur_server.text.english_dates import final_point
-from nur_server.text.markup import DOMAINS, EMAIL, Markup, can_be_said
+from nur_server.text.markup import MarkupFilter, can_be_said
 from nur_server.text.rules import Reading, Rule, read
 
 
@@ -39,20 +41,44 @@ class SpokenClause:
     """Aligned, in order, covering all of `written`. A word that is not said has an empty span."""
 
 
-class TextNormaliser:
-    """Of one response: its clauses are given in order."""
+LONGEST_CONTEXT = 120
+"""Characters of the clause before that may say what the figures of a clause are."""
+LONGEST_BARE_NAME = 40
+"""Characters of a clause that is a code and nothing else: an IBAN in groups of four has at most 42,
+and those met have 27."""
+_SENTENCE_END = re.compile(r"[.!?。！？]\s*\Z")
+_BARE_NAME = re.compile(r"[\s0-9A-Z+()#./-]+")
 
-    def __init__(self, language: str = "en") -> None:
+
+class TextNormaliser:
+    """Prepares the clauses of one response, in order, for the transcript and the synthesiser."""
+
+    def __init__(self, language: str = "en", internal_ids: Set[str] = frozenset()) -> None:
+        """`internal_ids` are neither shown nor said."""
         self._rules = _rules(language)
-        self._markup = Markup()
+        self._markup = MarkupFilter(internal_ids)
+        self._before = ""
+        """The clause before, as shown."""
 
     def clause(self, text: str) -> SpokenClause | None:
         """The clause to speak and to show. None: nothing of it can be spoken."""
-        written = self._markup.without(text)
+        written = self._markup.strip(text)
         if not can_be_said(written):
             return None
-        spoken = _say(written, self._rules)
+        context = self._context(written)
+        spoken = _say(written, self._rules, context)
+        self._before = f"{context}{written}"[-LONGEST_CONTEXT:]
         return spoken if can_be_said(spoken.spoken) else None
+
+    def _context(self, written: str) -> str:
+        """What the clause before says about this one: "Your code for today," "4829".
+
+        Another sentence says something only about a clause that is a code and nothing else.
+        """
+        if _SENTENCE_END.search(self._before) is None:
+            return f"{self._before} " if self._before else ""
+        is_bare = len(written) <= LONGEST_BARE_NAME and _BARE_NAME.fullmatch(written)
+        return f"{self._before.rstrip(' .。!！')}: " if is_bare else ""
 
 
 # In words
@@ -205,35 +231,10 @@ _ENGLISH_LAST = (
 )
 _LEFT_OVER = (Rule(re.compile(r"[*_#<>{}\[\]|`~^\\]+"), lambda found: " "),)
 
-_ADDRESS_WORDS = {
-    "es": ("arroba", "punto", "guion", "guion bajo", "más"),
-    "fr": ("arobase", "point", "tiret", "tiret bas", "plus"),
-    "de": ("at", "Punkt", "Bindestrich", "Unterstrich", "plus"),
-    "it": ("chiocciola", "punto", "trattino", "trattino basso", "più"),
-    "pt": ("arroba", "ponto", "hífen", "sublinhado", "mais"),
-    "en": ("at", "dot", "dash", "underscore", "plus"),
-}
-_HOST = re.compile(
-    rf"(?<![\w.@-])(?:[A-Za-z0-9][\w-]*\.)+(?:{DOMAINS}\b|[a-z][a-z0-9-]+\b)(?!\.?[\w@])"
-)
-
-
-def _address_rules(language: str) -> tuple[Rule, ...]:
-    words = dict(zip("@.-_+", _ADDRESS_WORDS.get(language, _ADDRESS_WORDS["en"]), strict=True))
-
-    def say(found: re.Match[str]) -> str:
-        parts = re.split(r"([@.\-_+])", found[0])
-        return " ".join(words.get(part, part) for part in parts if part)
-
-    def say_host(found: re.Match[str]) -> str | None:
-        return None if found[0].lower() in _SHORT_FORMS else say(found)
-
-    return (Rule(EMAIL, say), Rule(_HOST, say_host))
-
 
 def _rules(language: str) -> tuple[Rule, ...]:
     primary = re.split(r"[-_]", language.lower(), maxsplit=1)[0] or "en"
-    addresses, figures = _address_rules(primary), numbers.rules(language)
+    addresses, figures = address_rules(language), numbers.rules(language)
     if primary != "en":
         return (*addresses, *figures, *_LEFT_OVER)
     return (*addresses, *_ENGLISH_FIRST, *figures, *_ENGLISH_LAST, *_LEFT_OVER)
@@ -256,8 +257,8 @@ class _Segment:
     is_verbatim: bool
 
 
-def _say(written: str, rules: tuple[Rule, ...]) -> SpokenClause:
-    segments, spoken = _segments(written, read(written, rules))
+def _say(written: str, rules: tuple[Rule, ...], context: str) -> SpokenClause:
+    segments, spoken = _segments(written, read(written, rules, context))
     return SpokenClause(written, spoken, _align(written, segments, spoken))
 
 

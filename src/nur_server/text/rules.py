@@ -1,7 +1,7 @@
 """Rules that find what is written otherwise than it is said, and say it."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -29,19 +29,22 @@ class Rule:
 _FIGURE = re.compile("[0-9*#]")
 
 
-def read(text: str, rules: Iterable[Rule], taken: Sequence[Reading] = ()) -> list[Reading]:
-    """What the rules find, in order of place. An earlier rule, and `taken`, wins over a later."""
-    readings = list(taken)
+def read(text: str, rules: Iterable[Rule], context: str = "") -> list[Reading]:
+    """What the rules find, in order of place. An earlier rule wins over a later one.
+
+    Rules about figures also look at `context`, the text directly before.
+    """
+    readings = []
     free = bytearray(b"\1") * len(text)
-    for reading in readings:
-        free[reading.start : reading.end] = bytes(reading.end - reading.start)
     has_figure = _FIGURE.search(text) is not None
     for rule in rules:
         if rule.needs_figure and not has_figure:
             continue
-        for found in rule.pattern.finditer(text):
+        before = context if rule.needs_figure else ""
+        for found in rule.pattern.finditer(before + text):
             start, end = found.span("it" if "it" in rule.pattern.groupindex else 0)
-            if start == end or 0 in free[start:end]:
+            start, end = start - len(before), end - len(before)
+            if start < 0 or start == end or 0 in free[start:end]:
                 continue
             spoken = rule.say(found)
             if spoken is not None:

@@ -26,11 +26,11 @@ class Speller:
     synthesiser says those one by one.
     """
 
-    def __init__(self, language: str, slash: str) -> None:
+    def __init__(self, language: str, slash: str = "slash", underscore: str = "") -> None:
         primary = re.split(r"[-_]", language.lower(), maxsplit=1)[0]
         self._is_english = primary in ("en", "")
         self._code = None if primary in _KEEPS_FIGURES else other_languages.code_of(language)
-        self._slash = slash
+        self._marks = {"/": slash, "_": underscore}
 
     def digits(self, text: str) -> str:
         """The digits one by one, without regard to what stands between them."""
@@ -62,7 +62,8 @@ class Speller:
         for part in _PART.finditer(text):
             gap = text[end : part.start()]
             if spoken:
-                spoken += f" {self._slash} " if "/" in gap else ", "
+                mark = self._marks.get(gap)
+                spoken += f" {mark} " if mark else ", "
             spoken += self._spell_part(part[0], is_short_number)
             end = part.end()
         return spoken
