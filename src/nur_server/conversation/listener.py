@@ -37,7 +37,7 @@ from nur_server.conversation.user_turn import (
     Stage,
     UserTurn,
 )
-from nur_server.turn_taking import interruption, turns
+from nur_server.turn_taking import endless, interruption, turns
 from nur_server.turn_taking.interruption import OverlapEvidence, Ruling
 from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker
 from nur_server.turn_taking.turns import TurnEvidence
@@ -134,7 +134,8 @@ class Listener:
     def hear(self, score: SpeechScored, *, is_open: bool) -> None:
         """Take a window. While the conversation is not `is_open`, it is only counted."""
         before = self._speech.position
-        sound = self._speech.hear(score, self._context.config.turn_detection.vad_threshold)
+        threshold = self._context.config.turn_detection.vad_threshold
+        sound = self._speech.hear(score, threshold, is_turn_open=self._turn is not None)
         if not is_open or (self._turn is None and sound is not Sound.ONSET):
             return
         turn = self._turn or self._open_turn()
@@ -165,8 +166,11 @@ class Listener:
             speech_end=self._speech.position,
             speech_samples=heard,
             covers=start,
+            progress_at=context.now,
+            words_end=start,
         )
         self._turn = turn
+        self._speech.foreground.begin_turn()
         context.do(OpenUtterance(turn.utterance_id, start))
         context.stop_silence_timers()
         if self._talker.response is None:
@@ -196,6 +200,7 @@ class Listener:
         if self._speech.silence_ms >= PAUSE_MS and not turn.is_pause_marked:
             turn.is_pause_marked = True
             turn.pause += 1
+            turn.progress_at = self._context.now
             self._context.do(MarkPause(turn.utterance_id, self._speech.position))
         if turn.stage is Stage.OVERLAPPING:
             self._judge_overlap(turn)
@@ -204,7 +209,8 @@ class Listener:
 
     def _judge_turn(self, turn: UserTurn) -> None:
         silence_ms = self._speech.silence_ms
-        if silence_ms < PAUSE_MS:
+        if silence_ms < PAUSE_MS or endless.is_too_long(self._context.now - turn.began_at):
+            self._judge_endless(turn)
             return
         self._ask_turn_model(turn)
         config = self._context.config
@@ -222,6 +228,16 @@ class Listener:
             self._end_turn(turn, verdict.reason)
         elif verdict.is_confident:
             self._speculate(turn)
+
+    def _judge_endless(self, turn: UserTurn) -> None:
+        now = self._context.now
+        unbroken, lasted = now - turn.progress_at, now - turn.began_at
+        reason = endless.end_reason(turn.words_pause_ms, unbroken, lasted)
+        if reason is None:
+            return
+        if reason == "no_new_words":
+            self._speech.foreground.take_for_background()
+        self._end_turn(turn, reason)
 
     def _ask_turn_model(self, turn: UserTurn) -> None:
         is_time = self._speech.silence_ms >= TURN_MODEL_MS and not turn.is_turn_asked

@@ -7,6 +7,7 @@ from nur_server.audio.rates import LISTEN_RATE
 from nur_server.conversation.events import SpeechScored, TranscriptUpdated
 from nur_server.turn_taking.speech_tracker import Sound, to_ms
 from nur_server.turn_taking.voice import Background, Voice, VoiceMeter
+from nur_server.turn_taking.words import normalise
 
 PRE_ROLL_MS = 300
 """Audio taken from before the onset: soft consonants come before the detector is sure."""
@@ -20,6 +21,10 @@ COVER_SLACK = LISTEN_RATE // 20
 UNDERSTOOD = 0.6
 """Confidence of a hypothesis from which its words stay, though a later one may have none: noise at
 the end of a word makes a recogniser give up on all of it."""
+
+NEW_CHARACTERS = 2
+"""By which a hypothesis has to be longer to hold new words: recognisers change their minds about
+those they have given."""
 
 
 class Stage(Enum):
@@ -54,6 +59,12 @@ class UserTurn:
     """Why the recogniser gave up on it."""
     is_announced: bool = False
     """The client was told that the user speaks."""
+    progress_at: float = 0.0
+    """Session time of the onset, or of the latest pause or new words."""
+    words_end: int = 0
+    """Position up to which the latest hypothesis with new words accounts for the audio."""
+    most_characters: int = 0
+    """Of the longest hypothesis, bare words alone."""
     text_speech_samples: int = 0
     """Speech that `text` accounts for."""
     pause: int = 0
@@ -83,6 +94,11 @@ class UserTurn:
         """Whether the hypothesis accounts for the last word spoken."""
         return self.is_final or self.covers >= self.speech_end - COVER_SLACK
 
+    @property
+    def words_pause_ms(self) -> int:
+        """Audio the recogniser has gone through since the latest new words. 0 before the first."""
+        return to_ms(self.covers - self.words_end) if self.most_characters else 0
+
     def take(self, sound: Sound, score: SpeechScored, window: int, background: Background) -> None:
         """Add a window of `window` samples."""
         if sound in (Sound.ONSET, Sound.SPEECH):
@@ -106,4 +122,8 @@ class UserTurn:
         self.is_final = event.is_final
         if changed or event.text == self.text:
             self.text, self.confidence = event.text, event.confidence
+        characters = len(normalise(event.text))
+        if characters >= self.most_characters + NEW_CHARACTERS:
+            self.most_characters, self.words_end = characters, self.covers
+            self.progress_at = event.at
         return changed

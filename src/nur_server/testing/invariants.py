@@ -13,6 +13,7 @@ from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import ClauseSynthesised, EndedReason, Role
 from nur_server.conversation.history import CUT_OFF
 from nur_server.conversation.journal import ActionsDigest, Checkpoint, read, read_rows
+from nur_server.conversation.listener import TRANSCRIPT_SECONDS
 from nur_server.conversation.notices import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -30,6 +31,7 @@ from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
 from nur_server.ports import ReplyRequest, SessionSummary
 from nur_server.testing.ear import Arrival, Cleared, Closed, Played, Told
 from nur_server.testing.tools import Run
+from nur_server.turn_taking.endless import LONGEST_TURN_SECONDS
 
 FRAME_MS = 20
 
@@ -76,6 +78,8 @@ def broken(evidence: Evidence) -> list[str]:
         silence_counts_from_the_end,
         nobody_unknown_is_spoken_to,
         everything_has_a_reason,
+        asides_carry_their_evidence,
+        turns_of_the_user_end,
         the_end_is_the_end,
         journal_replays,
     )
@@ -350,6 +354,37 @@ def everything_has_a_reason(evidence: Evidence) -> list[str]:
     numbers = [turn.index for turn in evidence.turns]
     if numbers != list(range(len(numbers))):
         found.append(f"turns to be numbered without gaps; got {numbers}")
+    return found
+
+
+def asides_carry_their_evidence(evidence: Evidence) -> list[str]:
+    """What was taken to be for somebody else is stored with how it sounded."""
+    wanted = {"away", "level_db", "brightness_db"}
+    return [
+        f"turn {turn.index}, an aside, to carry {sorted(wanted - turn.evidence.keys())}"
+        for turn in evidence.turns
+        if turn.trigger == "aside" and not wanted <= turn.evidence.keys()
+    ]
+
+
+def turns_of_the_user_end(evidence: Evidence) -> list[str]:
+    """Whatever is heard, the user's turn is over within the longest one, and its transcript."""
+    longest = LONGEST_TURN_SECONDS + TRANSCRIPT_SECONDS
+    began: float | None = None
+    found = []
+    for arrival in evidence.arrivals:
+        match arrival:
+            case Told(at, UserSpeechStarted()):
+                began = at
+            case Told(at, UserSpeechStopped(reason)):
+                if began is not None and at - began > longest:
+                    found.append(
+                        f"the turn begun at {began:.2f} s to end within {longest} s; "
+                        f"it ended at {at:.2f} s: {reason}"
+                    )
+                began = None
+            case _:
+                pass
     return found
 
 

@@ -3,6 +3,7 @@
 from enum import Enum, auto
 
 from nur_server.audio.rates import LISTEN_RATE
+from nur_server.turn_taking.foreground import Foreground
 from nur_server.turn_taking.voice import Background, Speaker
 from nur_server.turn_taking.window import ScoredWindow
 
@@ -43,6 +44,7 @@ class SpeechTracker:
         """Where the last speech window ended."""
         self.speaker = Speaker()
         self.background = Background()
+        self.foreground = Foreground()
         self._speaking = False
         self._rising: list[int] = []
         """Starts of the windows of a possible onset."""
@@ -57,13 +59,16 @@ class SpeechTracker:
         """Since the last speech window."""
         return to_ms(self._silence)
 
-    def hear(self, score: ScoredWindow, threshold: float) -> Sound:
-        """Take one window."""
+    def hear(self, score: ScoredWindow, threshold: float, *, is_turn_open: bool = False) -> Sound:
+        """Take one window. Speech in the background of a turn that is open, or that goes on behind
+        it, is silence."""
         started = self.position
         window = max(0, score.position - self.position)
         self.position = score.position
         floor = threshold - RELEASE_MARGIN if self._speaking else threshold
-        if score.probability >= max(floor, 0.01):
+        if score.probability < max(floor, 0.01):
+            self.foreground.hear_silence(score, window)
+        elif not self.foreground.is_background(score, window, is_turn_open=is_turn_open):
             return self._voiced(started)
         if not self._speaking:
             self.background.hear(score)
