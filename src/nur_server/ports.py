@@ -385,9 +385,13 @@ class Transport(Protocol):
 
 
 class SessionSink(Protocol):
-    """Where a session leaves what must not be lost. Writes return when they are durable."""
+    """Where a session leaves what must not be lost. Writes return when they are durable.
 
-    async def session_started(self, session_id: str) -> None: ...
+    All of them may come late, and a session's writes may come again from any of them on, in the
+    same order: in the end the same is stored. `at` is when it happened; None: now.
+    """
+
+    async def session_started(self, session_id: str, at: datetime | None = None) -> None: ...
 
     async def turn_finished(self, session_id: str, turn: Turn) -> None:
         """Store a turn; one with an `index` already stored replaces it."""
@@ -401,7 +405,9 @@ class SessionSink(Protocol):
         """Store chunk number `chunk` of the session's event journal."""
         ...
 
-    async def session_ended(self, session_id: str, summary: "SessionSummary") -> None: ...
+    async def session_ended(
+        self, session_id: str, summary: "SessionSummary", at: datetime | None = None
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from nur_server.opening.toolbox import Toolbox
 from nur_server.ports import DialRequest, TelephonyEngine
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions
+from nur_server.session.writer import Writer
 from nur_server.store import outbox
 from nur_server.store.accounts import DEFAULT_ACCOUNT, Accounts
 from nur_server.store.agents import Agents
@@ -136,7 +137,7 @@ async def exchange(
         vad=catalogue.vad,
         turn_model=None,
         tool_server=toolbox.server,
-        sink=StoreSink(database, NODE),
+        writer=Writer(StoreSink(database, NODE), clock),
         clock=clock,
     )
     calls: list[LoopbackCall] = []

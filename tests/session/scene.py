@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from nur_server.providers.scripted import (
 from nur_server.session.live import LiveSessions
 from nur_server.session.runner import Session
 from nur_server.session.setup import SessionSetup
+from nur_server.session.writer import Writer
 
 CONFIG = ConversationConfig("ses_0123456789ab0123456789ab01234567", system_prompt="Sell shoes.")
 FRAME_SECONDS = 0.02
@@ -96,7 +98,7 @@ class Memory:
     started: int = 0
     summary: SessionSummary | None = None
 
-    async def session_started(self, session_id: str) -> None:
+    async def session_started(self, session_id: str, at: datetime | None = None) -> None:
         self.started += 1
 
     async def turn_finished(self, session_id: str, turn: Turn) -> None:
@@ -109,7 +111,9 @@ class Memory:
         assert chunk == len(self.journal)
         self.journal.append(data)
 
-    async def session_ended(self, session_id: str, summary: SessionSummary) -> None:
+    async def session_ended(
+        self, session_id: str, summary: SessionSummary, at: datetime | None = None
+    ) -> None:
         self.summary = summary
 
     def said_by(self, speaker: str) -> list[str]:
@@ -172,7 +176,7 @@ async def scene(
         vad=ScriptedVoiceActivity(),
         turn_model=turn_model,
         tool_server=tool_server,
-        sink=memory,
+        writer=Writer(memory, LoopClock()),
         clock=LoopClock(),
         resume_seconds=resume_seconds,
     )

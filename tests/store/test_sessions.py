@@ -245,6 +245,15 @@ async def test_what_a_node_left_live_is_ended_when_it_starts_again(
     assert await end_lost_sessions(database, NODE) == 0
 
 
+async def test_a_session_whose_end_waits_to_be_written_is_not_lost(
+    database: Database, sessions: Sessions
+) -> None:
+    lost, waits = await live_session(database), await live_session(database)
+    assert await end_lost_sessions(database, NODE, but=frozenset({waits.id})) == 1
+    assert (await sessions.get(waits.id)).state is SessionState.LIVE
+    assert (await sessions.get(lost.id)).error_code == LOST
+
+
 async def test_a_lost_session_without_turns_lasted_no_time(
     database: Database, sessions: Sessions
 ) -> None:

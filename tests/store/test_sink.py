@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from nur_server.clock import ManualClock
@@ -6,7 +8,7 @@ from nur_server.errors import Conflict, NotFound
 from nur_server.ports import SessionSink, SessionSummary
 from nur_server.store.engine import Database
 from nur_server.store.records import SessionState, SessionStatus
-from nur_server.store.sessions import Sessions
+from nur_server.store.sessions import Sessions, end_lost_sessions
 from nur_server.store.sink import StoreSink
 
 from .samples import ACCOUNT, NODE, live_session, tool_call, turn, waiting_session
@@ -54,6 +56,33 @@ async def test_each_write_may_be_repeated(database: Database, sink: SessionSink)
     await sink.session_ended(made.id, other)
     ended = await Sessions(database, ACCOUNT).get(made.id)
     assert (ended.ended_reason, ended.duration_seconds) == (EndedReason.MAX_TURNS, 21.5)
+
+
+async def test_an_end_that_comes_late_says_when_it_was(
+    database: Database, sink: SessionSink, clock: ManualClock
+) -> None:
+    made = await waiting_session(database)
+    began = clock.now()
+    clock.advance(4_000)
+    await sink.session_started(made.id, began)
+    await sink.session_ended(made.id, SUMMARY, began + timedelta(seconds=21.5))
+    ended = await Sessions(database, ACCOUNT).get(made.id)
+    assert (ended.started_at, ended.ended_at) == (began, began + timedelta(seconds=21.5))
+
+
+async def test_a_session_taken_for_lost_has_its_own_end_once_it_comes(
+    database: Database, sink: SessionSink, clock: ManualClock
+) -> None:
+    made = await live_session(database)
+    ended_at = clock.now()
+    clock.advance(60)
+    await end_lost_sessions(database, NODE)
+    for _ in range(2):
+        await sink.session_ended(made.id, SUMMARY, ended_at)
+    ended = await Sessions(database, ACCOUNT).get(made.id)
+    assert (ended.ended_reason, ended.ended_at) == (EndedReason.MAX_TURNS, ended_at)
+    assert (ended.error_code, ended.duration_seconds) == ("provider_timeout", 21.5)
+    assert await end_lost_sessions(database, NODE) == 0
 
 
 async def test_the_figures_follow_a_session_ended_by_other_means(

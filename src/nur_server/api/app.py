@@ -61,6 +61,7 @@ from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions
 from nur_server.session.metrics import Metrics
 from nur_server.session.recorder import Recorders
+from nur_server.session.writer import Writer
 from nur_server.settings import Settings, unknown_settings
 from nur_server.store import outbox
 from nur_server.store.blobs import Blobs, open_blobs
@@ -86,6 +87,11 @@ SWEEP_SECONDS = 60.0
 """Between two looks for sessions that expired and idempotency keys that are past their day."""
 CALLEE_VOICE = "rowan"
 """Of whoever picks up over the simulated carrier."""
+UNWRITTEN = "unwritten"
+"""The folder in the data directory where what sessions leave behind waits for the database."""
+RECOVER_SECONDS = 30.0
+"""Longest wait at the start for what an earlier process has left there: some ten thousand turns.
+The rest follows while the server runs."""
 CLOSE_SECONDS = 5.0
 """Longest wait for one part to stop; after it, the next is stopped all the same."""
 DESCRIPTION = """\
@@ -265,7 +271,9 @@ async def _start(
 ) -> Services:
     """Everything that runs. `stack` stops it, in reverse."""
     node_id = await asyncio.to_thread(_node_id, settings.data_dir)
-    lost = await end_lost_sessions(database, node_id)
+    writer = Writer(StoreSink(database, node_id), clock, settings.data_dir / UNWRITTEN)
+    await writer.recover(RECOVER_SECONDS)
+    lost = await end_lost_sessions(database, node_id, but=writer.sessions)
     if lost:
         log.warning("ended sessions that were live when this node died", sessions=lost)
     catalogue = given.catalogue or await Catalogue.load(settings)
@@ -284,7 +292,7 @@ async def _start(
         vad=catalogue.vad,
         turn_model=catalogue.turn_model,
         tool_server=toolbox.server,
-        sink=StoreSink(database, node_id),
+        writer=writer,
         clock=clock,
         resume_seconds=settings.resume_seconds,
         max_sessions=settings.max_sessions,

@@ -8,17 +8,22 @@ import structlog
 from nur_server.clock import Clock
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import Conflict, Unavailable
-from nur_server.ports import SessionSink, ToolServer, TurnModel, VoiceActivityDetector
+from nur_server.ports import ToolServer, TurnModel, VoiceActivityDetector
 from nur_server.session.metrics import Metrics, Tracer
 from nur_server.session.pacer import Pacer
 from nur_server.session.recorder import Recorders
 from nur_server.session.runner import Configure, Session, SessionServices
 from nur_server.session.setup import SessionSetup
+from nur_server.session.writer import Writer
 
 log = structlog.get_logger()
 
-END_SECONDS = 14.0
-"""Longest wait for sessions to end once they were told to: only a slow store makes them need it."""
+END_SECONDS = 5.0
+"""Longest wait for sessions to end once they were told to: more than twice
+`runner.TEARDOWN_SECONDS`."""
+LAST_WRITES_SECONDS = 3.0
+"""Longest wait, at the stop, for a slow store to take what sessions have left behind. The rest is
+left in files for the next process."""
 
 
 class LiveSessions:
@@ -30,7 +35,7 @@ class LiveSessions:
         vad: VoiceActivityDetector,
         turn_model: TurnModel | None,
         tool_server: ToolServer | None,
-        sink: SessionSink,
+        writer: Writer,
         clock: Clock,
         resume_seconds: float = 30.0,
         max_sessions: int = 200,
@@ -43,7 +48,7 @@ class LiveSessions:
             vad=vad,
             turn_model=turn_model,
             tool_server=tool_server,
-            sink=sink,
+            writer=writer,
             clock=clock,
             pacer=self._pacer,
             resume_seconds=resume_seconds,
@@ -87,13 +92,19 @@ class LiveSessions:
         )
         return session
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The sessions that live here."""
+        return frozenset(self._sessions)
+
     def get(self, session_id: str) -> Session | None:
         """The live session, or None."""
         session = self._sessions.get(session_id)
         return None if session is None or session.is_over else session
 
     async def end(self, session_id: str, reason: EndedReason) -> bool:
-        """End a session and wait until it is stored. False when it is not live here."""
+        """End a session and wait until it is stored, or waits for a store that is away. False when
+        it is not live here."""
         session = self._sessions.get(session_id)
         if session is None:
             return False
@@ -126,6 +137,7 @@ class LiveSessions:
         await self._wait(ids)
         for task in list(self._tasks.values()):
             task.cancel()
+        await self._services.writer.close(LAST_WRITES_SECONDS)
         pacing, self._pacing = self._pacing, None
         if pacing is not None:
             pacing.cancel()

@@ -31,7 +31,7 @@ from nur_server.ports import (
     ToolCallDelta,
 )
 from nur_server.session.setup import SessionSetup
-from nur_server.session.text import well_formed
+from nur_server.text.encoding import well_formed
 
 log = structlog.get_logger()
 

@@ -95,7 +95,6 @@ from nur_server.ports import (
     HangupCause,
     SessionAbout,
     SessionNotice,
-    SessionSink,
     SessionSummary,
     SessionUpdated,
     ToolRequest,
@@ -111,8 +110,8 @@ from nur_server.session.recorder import Recorder, Recorders
 from nur_server.session.response import ResponseMaker
 from nur_server.session.setup import SessionSetup
 from nur_server.session.tally import Tally
-from nur_server.session.text import well_formed
 from nur_server.session.writer import Writer
+from nur_server.text.encoding import well_formed
 
 log = structlog.get_logger()
 
@@ -122,7 +121,9 @@ TURN_MODEL_AUDIO_SECONDS = 8
 KEPT_NOTICES = 256
 """Notices kept for a client that is gone for a moment; the oldest are dropped."""
 TEARDOWN_SECONDS = 2.0
-LAST_WRITES_SECONDS = 10.0
+TOOL_JOURNAL_SECONDS = 3.0
+"""Longest wait for a tool call to be in the store or in a file before the tool is run: longer than
+`writer.SPILL_SECONDS`."""
 TRANSFER_SECONDS = 15.0
 
 _HANGUPS = {
@@ -144,7 +145,7 @@ class SessionServices:
     vad: VoiceActivityDetector
     turn_model: TurnModel | None
     tool_server: ToolServer | None
-    sink: SessionSink
+    writer: Writer
     clock: Clock
     pacer: Pacer
     resume_seconds: float = 30.0
@@ -210,7 +211,7 @@ class Session:
         self._live = _Live()
         self._deadline: asyncio.TimerHandle | None = None
         self._grace: asyncio.TimerHandle | None = None
-        self._writer = Writer(setup.session_id, services.sink)
+        self._writer = services.writer.open(setup.session_id)
         self._journal = JournalWriter(config)
         self._tally = Tally()
         self._stages = Stages(setup.session_id, services.metrics, services.tracer)
@@ -372,7 +373,7 @@ class Session:
         self._feed(lambda at: EndRequested(at, reason, finish_speaking))
 
     async def wait_ended(self) -> SessionSummary:
-        """The summary, once everything was stored. Safe to cancel."""
+        """The summary, once everything was stored, or waits to be. Safe to cancel."""
         return await asyncio.shield(self._summary)
 
     # Its life
@@ -382,22 +383,21 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                writing = group.create_task(self._writer.run())
                 self._writer.session_started()
                 self._handle_all()
                 try:
                     await self._over.wait()
                 finally:
-                    await self._tear_down(writing)
+                    await self._tear_down()
         finally:
             self._close_transport(EndedReason.INTERNAL_ERROR)
             if not self._summary.done():
                 self._summary.cancel()
         return self._summary.result()
 
-    async def _tear_down(self, writing: asyncio.Task[None]) -> None:
-        """Stop everything, store what is left. Bounded by `TEARDOWN_SECONDS` twice; only what a
-        slow store still has to write may take `LAST_WRITES_SECONDS` more."""
+    async def _tear_down(self) -> None:
+        """Stop everything and hand over what is left to be stored, which outlives the session
+        where the store is slow or away. Bounded by `TEARDOWN_SECONDS` twice."""
         self._activity.close()
         if self._recorder is not None:
             self._recorder.stop()
@@ -421,10 +421,8 @@ class Session:
         self._store_journal()
         self._stages.ended(reason, summary.metrics)
         self._writer.session_ended(summary)
-        await self._writer.settled_within(TEARDOWN_SECONDS)
+        await self._writer.stored_within(TEARDOWN_SECONDS)
         self._close_transport(reason)
-        await self._writer.close(LAST_WRITES_SECONDS)
-        writing.cancel()
         if not self._summary.done():
             self._summary.set_result(summary)
 
@@ -746,7 +744,7 @@ class Session:
         if server is None:
             self._take_result(call_id, "This server cannot run tools.", True)
             return
-        await self._writer.settled()
+        await self._writer.durable_within(TOOL_JOURNAL_SECONDS)
         setup = self._setup
         request = ToolRequest(
             call_id, setup.session_id, setup.agent_id or "", action.tool, action.arguments

@@ -5,6 +5,7 @@ race agree on one winner. One that nobody connected to reads as expired from `ex
 whether or not `expire` has been there.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -185,14 +186,18 @@ async def expire_sessions(database: Database) -> int:
     return _affected(result)
 
 
-async def end_lost_sessions(database: Database, node_id: str) -> int:
-    """At the start of a node: end what it left live when it died. How many there were.
+async def end_lost_sessions(database: Database, node_id: str, *, but: Collection[str] = ()) -> int:
+    """At the start of a node: end what it left live when it died, `but` those. How many there were.
 
     Their figures are taken from the turns that were stored; tool calls that were still running
     are given the result that none came.
     """
     now = database.clock.now()
-    lost = and_(SessionRow.state == SessionState.LIVE.value, SessionRow.node_id == node_id)
+    lost = and_(
+        SessionRow.state == SessionState.LIVE.value,
+        SessionRow.node_id == node_id,
+        SessionRow.id.not_in(but),
+    )
     own = TurnRow.session_id == SessionRow.id
     async with database.write() as session:
         await session.execute(
@@ -248,7 +253,8 @@ async def begin_session(
 async def finish_session(
     session: AsyncSession, session_id: str, summary: SessionSummary, now: datetime
 ) -> None:
-    """Store a live session's figures, once, and end it unless that was done.
+    """Store a live session's figures, once, and end it unless that was done. One that was taken for
+    lost is ended anew.
 
     Raises `NotFound`.
     """
@@ -262,7 +268,7 @@ async def finish_session(
     chosen = SessionRow.id == session_id
     ended = await session.execute(
         update(SessionRow)
-        .where(chosen, SessionRow.state.not_in(FINAL))
+        .where(chosen, or_(SessionRow.state.not_in(FINAL), SessionRow.error_code == LOST))
         .values(**_ending(summary.reason, now), error_code=summary.error_code, **figures),
         execution_options={"synchronize_session": False},
     )

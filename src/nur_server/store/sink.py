@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,14 +32,14 @@ class StoreSink:
         self._database = database
         self._node_id = node_id
 
-    async def session_started(self, session_id: str) -> None:
+    async def session_started(self, session_id: str, at: datetime | None = None) -> None:
         """Raises `Conflict` where the session is over, or live on another node."""
-        now = self._database.clock.now()
+        now = at or self._database.clock.now()
         async with self._writing(session_id) as session:
             row = await begin_session(
                 session, session_id, self._node_id, now, SessionRow.id == session_id
             )
-            await announce_start(session, row, now)
+            await announce_start(session, row, self._database.clock.now())
 
     async def turn_finished(self, session_id: str, turn: Turn) -> None:
         async with self._writing(session_id) as session:
@@ -52,12 +53,15 @@ class StoreSink:
         async with self._writing(session_id) as session:
             await write_chunk(session, session_id, chunk, data)
 
-    async def session_ended(self, session_id: str, summary: SessionSummary) -> None:
-        """Where the session was ended by other means, its reason stays and the figures follow."""
-        now = self._database.clock.now()
+    async def session_ended(
+        self, session_id: str, summary: SessionSummary, at: datetime | None = None
+    ) -> None:
+        """Where the session was ended by other means, its reason stays and the figures follow. One
+        that was taken for lost has this end instead."""
+        now = at or self._database.clock.now()
         async with self._writing(session_id) as session:
             await finish_session(session, session_id, summary, now)
-            await announce_end(session, session_id, now)
+            await announce_end(session, session_id, self._database.clock.now())
 
     @asynccontextmanager
     async def _writing(self, session_id: str) -> AsyncIterator[AsyncSession]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
 from nur_server.ports import SessionSummary
@@ -21,7 +22,7 @@ class Memory:
     summary: SessionSummary | None = None
     ended: int = 0
 
-    async def session_started(self, session_id: str) -> None:
+    async def session_started(self, session_id: str, at: datetime | None = None) -> None:
         await self._write()
         self.started += 1
 
@@ -38,7 +39,9 @@ class Memory:
         assert chunk == len(self.journal), f"expected chunk {len(self.journal)}, got {chunk}"
         self.journal.append(data)
 
-    async def session_ended(self, session_id: str, summary: SessionSummary) -> None:
+    async def session_ended(
+        self, session_id: str, summary: SessionSummary, at: datetime | None = None
+    ) -> None:
         await self._write()
         self.ended += 1
         self.summary = summary

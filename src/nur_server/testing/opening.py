@@ -12,6 +12,7 @@ from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Reply, ScriptedLanguageModel, ScriptedVoiceActivity
 from nur_server.session.live import LiveSessions
 from nur_server.session.setup import SessionSetup
+from nur_server.session.writer import Writer
 from nur_server.testing.agent import ACCOUNT_ID, AGENT_ID, Opening, setup_of
 from nur_server.testing.rehearsal import Rehearsal
 from nur_server.testing.tools import Bench, Tool
@@ -60,7 +61,7 @@ async def conversation(
             vad=ScriptedVoiceActivity(),
             turn_model=turn_model,
             tool_server=bench,
-            sink=world.memory,
+            writer=Writer(world.memory, LoopClock()),
             clock=LoopClock(),
             resume_seconds=world.resume_seconds,
         )

@@ -31,7 +31,6 @@ from nur_server.providers.scripted import (
 from nur_server.session.live import LiveSessions
 from nur_server.session.runner import Session
 from nur_server.session.setup import SessionSetup
-from nur_server.session.text import well_formed
 from nur_server.testing import invariants, transcript
 from nur_server.testing.caller import Caller
 from nur_server.testing.ear import Ear
@@ -40,6 +39,7 @@ from nur_server.testing.phone import Handset
 from nur_server.testing.tools import Bench
 from nur_server.testing.voice import Voice
 from nur_server.testing.world import World
+from nur_server.text.encoding import well_formed
 
 STEP_SECONDS = 0.02
 PATIENCE_SECONDS = 60.0
