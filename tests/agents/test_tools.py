@@ -6,6 +6,7 @@ from nur_server.agents.tools import (
     HIDDEN,
     HttpBlock,
     HttpMethod,
+    check_schemas,
     check_url,
     hide_secrets,
     keep_secrets,
@@ -134,8 +135,11 @@ def test_the_agents_address_runs_tools_without_one() -> None:
         ),
         ([lookup(parameters={"n": {"$ref": "#/nowhere"}})], "tools[0].parameters.n"),
         ([lookup(parameters={"n": {"$dynamicRef": "#/allOf"}})], "tools[0].parameters.n"),
-        ([lookup(parameters={"n": {"pattern": r"(a)\1"}})], "tools[0].parameters.n"),
-        ([lookup(parameters={"n": {"patternProperties": {"(?=a)": {}}}})], "tools[0].parameters.n"),
+        ([lookup(parameters={"n": {"pattern": r"(a)\1"}})], "tools[0].parameters.n.pattern"),
+        (
+            [lookup(parameters={"n": {"patternProperties": {"(?=a)": {}}}})],
+            "tools[0].parameters.n.patternProperties",
+        ),
         ([lookup(parameters={f"n{i}": {} for i in range(1_000)})] * 2, "tools"),
         ([lookup(parameters={"n": {"$ref": "#/properties/n"}})], "tools[0].parameters.n"),
         (
@@ -168,7 +172,7 @@ def test_the_agents_address_runs_tools_without_one() -> None:
 )
 def test_a_bad_tool_is_named(tools: Any, param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        normalise_tools(tools)
+        check_schemas(read_tools(tools))
     assert caught.value.param == param
     assert "expected" in caught.value.message
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nur_server.conversation.schemas import MAX_STEPS, TooMuchWork, check_pattern, problems
+from nur_server.conversation.patterns import check_pattern
+from nur_server.conversation.schemas import MAX_MATCHED, MAX_STEPS, TooMuchWork, problems
 
 
 def told(schema: dict[str, Any], value: object) -> list[str]:
@@ -69,7 +70,7 @@ def test_a_pattern_takes_time_with_the_text_alone(keyword: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["(?=a)b", r"(a)\1", "(", "(?:(?:a{1,1000}){1,1000}){1,1000}"])
 def test_a_pattern_that_may_take_longer_is_none(pattern: str) -> None:
-    with pytest.raises(ValueError, match=r"not supported|unclosed|size limit"):
+    with pytest.raises(ValueError, match=r"not supported|ECMA-262|limit of"):
         check_pattern(pattern)
 
 
@@ -107,3 +108,55 @@ def test_a_pattern_of_an_argument_matches_in_full_and_further_in_anywhere() -> N
         "x: '12\\n' does not match '[0-9]+' in full."
     ]
     assert argument({"items": {"pattern": "[0-9]"}}, ["a1b"]) == []
+
+
+NUMBERS = list(range(15_000))
+MUCH: dict[str, tuple[Any, Any]] = {
+    "items compared many times": ({"allOf": [{"uniqueItems": True}] * 1_000}, NUMBERS),
+    "values shown many times": ({"anyOf": [{"type": "string"}] * 1_000}, NUMBERS),
+    "a text shown many times": ({"anyOf": [{"type": "array"}] * 1_000}, {"b": ["x" * 90_000]}),
+    "items looked through many times": ({"allOf": [{"items": True}] * 1_000}, NUMBERS),
+    "names": (
+        {"propertyNames": {"allOf": [{"maxLength": 9}] * 100}},
+        {str(i): 1 for i in range(9_000)},
+    ),
+    "formats": ({"allOf": [{"format": "regex"}] * 1_000}, "(?:a|b)" * 12_000),
+    "a large pattern on a long text": ({"pattern": "[ab]*a[ab]{700}c"}, "ab" * 45_000),
+    "many patterns": (
+        {"patternProperties": {f"[ab]*a[ab]{{50}}{i}": True for i in range(100)}},
+        {"ab" * 3_000: 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUCH)
+def test_a_check_that_takes_too_much_is_given_up(name: str) -> None:
+    schema, value = MUCH[name]
+    with pytest.raises(TooMuchWork, match="more than"):
+        argument(schema, value)
+
+
+def test_the_verdict_is_the_same_again() -> None:
+    pattern = {"pattern": "[ab]*a[ab]{60}c"}
+    text = "ab" * (MAX_MATCHED // 5)
+    assert argument(pattern, text) == argument(pattern, text)
+    with pytest.raises(TooMuchWork):
+        argument(pattern, text * 3)
+    assert argument(pattern, text) == argument(pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "right", "wrong"),
+    [
+        ("date", "2026-11-30", "30 November"),
+        ("email", "a@b.example", "a at b"),
+        ("ipv4", "127.0.0.1", "127.0.0.256"),
+        ("uuid", "123e4567-e89b-12d3-a456-426614174000", "123"),
+        ("regex", "a|b", "("),
+    ],
+)
+def test_formats(wanted: str, right: str, wrong: str) -> None:
+    assert argument({"format": wanted}, right) == []
+    assert argument({"format": wanted}, wrong) == [f"x: {wrong!r} is not a {wanted!r}."]
+    assert argument({"format": "of another kind"}, wrong) == []
+    assert argument({"format": wanted}, 7) == []

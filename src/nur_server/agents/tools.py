@@ -15,25 +15,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
+from nur_server.agents.parameters import Parameters, read_parameters
+from nur_server.agents.refusals import refuse, wrong
+from nur_server.agents.schema_checks import check_bounds
+from nur_server.agents.schema_checks import check_schemas as check_parameters
 from nur_server.conversation.config import ExecutionMode, ToolRunner, ToolSpec
 from nur_server.conversation.phone import PhoneTool, phone_tool
-from nur_server.conversation.schemas import check_pattern
-from nur_server.errors import InvalidRequest
 from nur_server.providers import net
 
 MAX_TOOLS = 128
 MAX_INSTRUCTIONS = 500
 """Characters of each of `response_instructions`."""
 MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS = 1, 300, 120
-MAX_PARTS = 2_000
-"""Objects and lists in the parameters of all tools together: checking them takes some 0.5 s."""
-MAX_DEPTH = 32
-"""How deep the schema of one argument may nest."""
 HIDDEN = "[hidden]"
 """Stands for a header value wherever tools are shown. Given back, it keeps the stored value."""
 
@@ -74,10 +68,15 @@ class Tool:
 
     spec: ToolSpec
     http: HttpBlock | None
+    parameters: Parameters | None
+    """As they were read; None for a tool that the server has itself."""
 
 
 def normalise_tools(raw: object, *, tool_url: str | None = None) -> tuple[ToolSpec, ...]:
     """The tools a session runs on. `tool_url` runs those that have no `http` block.
+
+    Their schemas are within the bounds, and are not compiled: that is `check_schemas`, done once
+    when a tool is stored or comes over a socket.
 
     Raises `InvalidRequest` whose `param` is the path of the wrong value, such as
     `tools[0].parameters.properties`.
@@ -90,15 +89,15 @@ def read_tools(raw: object, *, tool_url: str | None = None) -> tuple[Tool, ...]:
     if raw is None:
         return ()
     if not isinstance(raw, Sequence) or isinstance(raw, str | bytes):
-        raise _wrong("tools", "a list of tools", raw)
+        raise wrong("tools", "a list of tools", raw)
     if len(raw) > MAX_TOOLS:
-        raise _refuse("tools", f"expected at most {MAX_TOOLS} tools, got {len(raw)}")
-    _check_size(raw)
+        raise refuse("tools", f"expected at most {MAX_TOOLS} tools, got {len(raw)}")
+    check_bounds(map(_parameters_of, raw))
     tools = tuple(_read_tool(item, f"tools[{i}]", tool_url) for i, item in enumerate(raw))
     names: set[str] = set()
     for i, tool in enumerate(tools):
         if tool.spec.name in names:
-            raise _refuse(
+            raise refuse(
                 f"tools[{i}].name",
                 f"expected each tool's name once, got {tool.spec.name!r} again; rename one of them",
             )
@@ -106,18 +105,12 @@ def read_tools(raw: object, *, tool_url: str | None = None) -> tuple[Tool, ...]:
     return tools
 
 
-def _check_size(raw: Sequence[object]) -> None:
-    level, parts = [_parameters_of(tool) for tool in raw], 0
-    while level and parts <= MAX_PARTS:
-        found = [value for value in level if isinstance(value, Mapping | list)]
-        parts += len(found)
-        level = [inner for value in found for inner in _inner(value)]
-    if parts > MAX_PARTS:
-        raise _refuse(
-            "tools",
-            f"expected parameters of at most {MAX_PARTS} objects and lists in all tools together, "
-            "got more; leave out what the model does not need",
-        )
+def check_schemas(tools: Iterable[Tool]) -> None:
+    """Compile the schema of every tool. Not for the event loop; see `agents/vetting.py`.
+
+    Raises `InvalidRequest` that says which part is wrong, or which bound it exceeds.
+    """
+    check_parameters(tool.parameters for tool in tools if tool.parameters is not None)
 
 
 def check_url(url: object, param: str, *, allow_private: bool) -> str:
@@ -126,10 +119,10 @@ def check_url(url: object, param: str, *, allow_private: bool) -> str:
     Raises `InvalidRequest`. Where its name leads is judged when it is called.
     """
     if not isinstance(url, str) or len(url) > 2048 or _CONTROL.search(url):
-        raise _wrong(param, "an address such as https://example.com/tools", url)
+        raise wrong(param, "an address such as https://example.com/tools", url)
     net.check_url(url, allow_private=allow_private, param=param)
     if not allow_private and not url.lower().startswith("https:"):
-        raise _wrong(param, "an https address", url)
+        raise wrong(param, "an https address", url)
     return url
 
 
@@ -169,7 +162,7 @@ def keep_secrets(
             if value != HIDDEN:
                 return value
             if (*where, name.lower()) not in known:
-                raise _refuse(
+                raise refuse(
                     f"tools[{i}].http.headers",
                     f"expected a value for the header {name!r}: {HIDDEN} keeps the stored value, "
                     "and there is none for this tool at this address",
@@ -207,10 +200,6 @@ def _tool_name(tool: Mapping[str, Any]) -> Any:
     return inner.get("name") if isinstance(inner, Mapping) else tool.get("name")
 
 
-def _inner(value: Mapping[str, Any] | list[Any]) -> Iterable[Any]:
-    return value.values() if isinstance(value, Mapping) else value
-
-
 def _parameters_of(tool: object) -> object:
     if not isinstance(tool, Mapping):
         return None
@@ -245,62 +234,63 @@ def _headers_of(block: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _read_tool(raw: object, where: str, tool_url: str | None) -> Tool:
     if isinstance(raw, Mapping) and raw.get("type") in _BUILT_IN:
-        return Tool(_read_built_in(raw, where), None)
+        return Tool(_read_built_in(raw, where), None, None)
     fields, where_fields = _flatten(raw, where)
     _check_known(fields, where_fields)
     name = fields.get("name")
     if not isinstance(name, str) or not _NAME.match(name):
-        raise _wrong(f"{where_fields}.name", "a name of 1 to 64 letters, digits, '_' and '-'", name)
+        raise wrong(f"{where_fields}.name", "a name of 1 to 64 letters, digits, '_' and '-'", name)
     description = fields.get("description")
     if description is not None and not isinstance(description, str):
-        raise _wrong(f"{where_fields}.description", "text", description)
+        raise wrong(f"{where_fields}.description", "text", description)
     http = _read_http(fields.get("http"), f"{where}.http")
     success, failure = _read_instructions(
         fields.get("response_instructions"), f"{where}.response_instructions"
     )
+    parameters = read_parameters(fields.get("parameters"), f"{where_fields}.parameters")
     spec = ToolSpec(
         name=name,
         description=description or "",
-        parameters=_read_parameters(fields.get("parameters"), f"{where_fields}.parameters"),
+        parameters=parameters.schema,
         execution_mode=_read_mode(fields.get("execution_mode"), f"{where}.execution_mode"),
         timeout_seconds=_read_timeout(fields.get("timeout_seconds"), f"{where}.timeout_seconds"),
         runner=ToolRunner.SERVER if http or tool_url else ToolRunner.CLIENT,
         success_instructions=success,
         error_instructions=failure,
     )
-    return Tool(spec, http)
+    return Tool(spec, http, parameters)
 
 
 def _read_built_in(raw: Mapping[str, Any], where: str) -> ToolSpec:
     name = PhoneTool(raw["type"])
     known = {"type", "targets"} if name is PhoneTool.TRANSFER_CALL else {"type"}
     for field in raw.keys() - known:
-        raise _refuse(f"{where}.{field}", f"expected only {sorted(known)} for {name.value!r}")
+        raise refuse(f"{where}.{field}", f"expected only {sorted(known)} for {name.value!r}")
     targets = raw.get("targets") or {}
     if not isinstance(targets, Mapping):
-        raise _wrong(f"{where}.targets", "numbers by name, such as {'sales': '+15550100'}", targets)
+        raise wrong(f"{where}.targets", "numbers by name, such as {'sales': '+15550100'}", targets)
     for target, number in targets.items():
         if not isinstance(number, str) or not _E164.match(number):
-            raise _wrong(f"{where}.targets.{target}", "a number such as +15550100", number)
+            raise wrong(f"{where}.targets.{target}", "a number such as +15550100", number)
     return phone_tool(name, dict(targets))
 
 
 def _flatten(raw: object, where: str) -> tuple[dict[str, Any], str]:
     """The tool's fields without the nesting, and the path of its name and parameters."""
     if not isinstance(raw, Mapping):
-        raise _wrong(where, "a tool such as {'name': …, 'parameters': {…}}", raw)
+        raise wrong(where, "a tool such as {'name': …, 'parameters': {…}}", raw)
     kind = raw.get("type")
     if kind not in (None, "function"):
-        raise _wrong(f"{where}.type", f"'function' or one of {sorted(_BUILT_IN)}", kind)
+        raise wrong(f"{where}.type", f"'function' or one of {sorted(_BUILT_IN)}", kind)
     inner = raw.get("function")
     outer = {key: value for key, value in raw.items() if key not in ("type", "function")}
     if inner is None:
         return outer, where
     if not isinstance(inner, Mapping):
-        raise _wrong(f"{where}.function", "an object with name and parameters", inner)
+        raise wrong(f"{where}.function", "an object with name and parameters", inner)
     twice = sorted(outer.keys() & inner.keys())
     if twice:
-        raise _refuse(
+        raise refuse(
             f"{where}.{twice[0]}",
             f"expected {twice[0]!r} either in the tool or in its 'function', got it in both",
         )
@@ -310,7 +300,7 @@ def _flatten(raw: object, where: str) -> tuple[dict[str, Any], str]:
 def _check_known(fields: Mapping[str, Any], where: str) -> None:
     for key, value in fields.items():
         if key not in _OWN_FIELDS and key not in _ECHOED_FIELDS and value is not None:
-            raise _refuse(
+            raise refuse(
                 f"{where}.{key}",
                 f"expected only the fields {', '.join(sorted(_OWN_FIELDS))} in a tool, got {key!r}",
                 code="unknown_parameter",
@@ -323,7 +313,7 @@ def _read_mode(raw: object, where: str) -> ExecutionMode:
     try:
         return ExecutionMode(str(raw))
     except ValueError:
-        raise _wrong(where, "'interactive' or 'hold'", raw) from None
+        raise wrong(where, "'interactive' or 'hold'", raw) from None
 
 
 def _read_timeout(raw: object, where: str) -> float:
@@ -331,7 +321,7 @@ def _read_timeout(raw: object, where: str) -> float:
         return float(DEFAULT_TIMEOUT_SECONDS)
     is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
     if not is_number or not MIN_TIMEOUT_SECONDS <= raw <= MAX_TIMEOUT_SECONDS:  # type: ignore[operator]
-        raise _wrong(where, f"{MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS} seconds", raw)
+        raise wrong(where, f"{MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS} seconds", raw)
     return float(raw)  # type: ignore[arg-type]
 
 
@@ -339,10 +329,10 @@ def _read_instructions(raw: object, where: str) -> tuple[str | None, str | None]
     if raw is None:
         return None, None
     if not isinstance(raw, Mapping) or not raw.keys() <= {"success", "error"}:
-        raise _wrong(where, "an object with 'success' and 'error'", raw)
+        raise wrong(where, "an object with 'success' and 'error'", raw)
     for key, text in raw.items():
         if text is not None and (not isinstance(text, str) or len(text) > MAX_INSTRUCTIONS):
-            raise _wrong(f"{where}.{key}", f"text of at most {MAX_INSTRUCTIONS} characters", text)
+            raise wrong(f"{where}.{key}", f"text of at most {MAX_INSTRUCTIONS} characters", text)
     return raw.get("success"), raw.get("error")
 
 
@@ -350,10 +340,10 @@ def _read_http(raw: object, where: str) -> HttpBlock | None:
     if raw is None:
         return None
     if not isinstance(raw, Mapping):
-        raise _wrong(where, "an object with 'url'", raw)
+        raise wrong(where, "an object with 'url'", raw)
     unknown = sorted(raw.keys() - {"url", "http_method", "method", "headers"})
     if unknown:
-        raise _refuse(
+        raise refuse(
             f"{where}.{unknown[0]}",
             f"expected only url, http_method and headers, got {unknown[0]!r}",
             code="unknown_parameter",
@@ -363,7 +353,7 @@ def _read_http(raw: object, where: str) -> HttpBlock | None:
     try:
         method = HttpMethod.POST if given is None else HttpMethod(str(given).upper())
     except ValueError:
-        raise _wrong(f"{where}.http_method", f"one of {', '.join(HttpMethod)}", given) from None
+        raise wrong(f"{where}.http_method", f"one of {', '.join(HttpMethod)}", given) from None
     return HttpBlock(url, method, _read_headers(raw.get("headers"), f"{where}.headers"))
 
 
@@ -371,188 +361,15 @@ def _read_headers(raw: object, where: str) -> tuple[tuple[str, str], ...]:
     if raw is None:
         return ()
     if not isinstance(raw, Mapping | list | tuple) or len(raw) > 64:
-        raise _wrong(where, "a list of at most 64 {'name': …, 'value': …}", raw)
+        raise wrong(where, "a list of at most 64 {'name': …, 'value': …}", raw)
     if not isinstance(raw, Mapping):
         for i, entry in enumerate(raw):
             if not isinstance(entry, Mapping) or "name" not in entry:
-                raise _wrong(f"{where}[{i}]", "{'name': …, 'value': …}", entry)
+                raise wrong(f"{where}[{i}]", "{'name': …, 'value': …}", entry)
     headers = _headers_of({"headers": raw})
     for name, value in headers:
         if not _HEADER_NAME.match(name):
-            raise _refuse(where, f"expected an HTTP header name, got {name[:64]!r}")
+            raise refuse(where, f"expected an HTTP header name, got {name[:64]!r}")
         if not isinstance(value, str) or not _HEADER_VALUE.match(value):
-            raise _refuse(where, f"expected the value of the header {name!r} as one line of text")
+            raise refuse(where, f"expected the value of the header {name!r} as one line of text")
     return tuple(headers)
-
-
-# Parameters
-
-
-def _read_parameters(raw: object, where: str) -> dict[str, Any]:
-    """JSON Schema of an object, whatever the shape. Raises `InvalidRequest`."""
-    if raw is None:
-        return {"type": "object", "properties": {}}
-    if not isinstance(raw, Mapping):
-        raise _wrong(where, "an object: a map of arguments, or a JSON Schema", raw)
-    in_map = not _is_schema(raw)
-    schema = _from_map(raw, where) if in_map else _from_schema(raw, where)
-    _check_schema(schema, where, in_map=in_map)
-    return schema
-
-
-def _is_schema(raw: Mapping[str, Any]) -> bool:
-    """Whether this is a JSON Schema rather than a map of arguments.
-
-    An argument may itself be called `type` or `properties`; its value is then an object with a
-    `type` of its own.
-    """
-    if isinstance(raw.get("type"), str | list) or isinstance(raw.get("required"), list):
-        return True
-    if "$ref" in raw or "$schema" in raw:
-        return True
-    if "properties" not in raw:
-        return False
-    properties = raw["properties"]
-    return not (isinstance(properties, Mapping) and isinstance(properties.get("type"), str))
-
-
-def _from_schema(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
-    kind = raw.get("type", "object")
-    if kind != "object":
-        raise _wrong(f"{where}.type", "'object'", kind)
-    properties = raw.get("properties")
-    if properties is not None and not isinstance(properties, Mapping):
-        raise _wrong(f"{where}.properties", "an object with one schema per argument", properties)
-    schema = _without_required_flags(raw, where, 0)
-    return {**schema, "type": "object", "properties": schema.get("properties") or {}}
-
-
-def _from_map(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
-    for name, argument in raw.items():
-        if not isinstance(argument, Mapping):
-            raise _wrong(
-                f"{where}.{name}",
-                "an argument such as {'type': 'string', 'required': true}",
-                argument,
-            )
-    return _without_required_flags({"type": "object", "properties": raw}, where, 0)
-
-
-def _without_required_flags(schema: Mapping[str, Any], where: str, depth: int) -> dict[str, Any]:
-    """The schema with `required: true` of each property moved to its object's `required` list."""
-    if depth > MAX_DEPTH:
-        raise _refuse(where, f"expected a schema nested at most {MAX_DEPTH} deep")
-    result = {key: value for key, value in schema.items() if value is not None}
-    properties = schema.get("properties")
-    if isinstance(properties, Mapping):
-        required = list(schema["required"]) if isinstance(schema.get("required"), list) else []
-        clean: dict[str, Any] = {}
-        for name, value in properties.items():
-            clean[name] = value
-            if isinstance(value, Mapping):
-                flag = value.get("required")
-                inner = {
-                    k: v for k, v in value.items() if not isinstance(flag, bool) or k != "required"
-                }
-                clean[name] = _without_required_flags(inner, f"{where}.{name}", depth + 1)
-                if flag is True and name not in required:
-                    required.append(name)
-        result["properties"] = clean
-        if required:
-            result["required"] = required
-    items = schema.get("items")
-    if isinstance(items, Mapping):
-        inner = {k: v for k, v in items.items() if k != "required" or not isinstance(v, bool)}
-        result["items"] = _without_required_flags(inner, where, depth + 1)
-    return result
-
-
-def _check_schema(schema: Mapping[str, Any], where: str, *, in_map: bool) -> None:
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        path = [str(part) for part in error.absolute_path]
-        if in_map and path[:1] == ["properties"]:
-            path = path[1:]
-        raise _refuse(
-            ".".join([where, *path]), f"expected a valid JSON Schema: {error.message[:300]}"
-        ) from None
-    except RecursionError:
-        raise _refuse(where, f"expected a schema nested at most {MAX_DEPTH} deep") from None
-    _check_references(schema["properties"] if in_map else schema, schema, where, 0)
-
-
-def _check_references(value: Any, schema: Mapping[str, Any], where: str, depth: int) -> None:
-    """Patterns must compile, references lead to a place in `schema`, and nothing is fetched."""
-    if depth > 4 * MAX_DEPTH:
-        raise _refuse(where, f"expected a schema nested at most {MAX_DEPTH} deep")
-    if isinstance(value, Mapping):
-        pattern, reference = value.get("pattern"), value.get("$ref")
-        if isinstance(reference, str) and not _leads_to_a_schema(reference, schema):
-            raise _refuse(
-                where, f"expected '$ref' to lead to a part of the same schema, got {reference!r}"
-            )
-        for foreign in ("$dynamicRef", "$recursiveRef"):
-            if isinstance(value.get(foreign), str):
-                raise _refuse(where, f"expected '$ref' to name other parts, got {foreign!r}")
-        if isinstance(pattern, str):
-            _check_pattern(pattern, where)
-        for pattern in _names(value.get("patternProperties")):
-            _check_pattern(pattern, where)
-        for key, inner in value.items():
-            _check_references(inner, schema, f"{where}.{key}", depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_references(inner, schema, where, depth + 1)
-
-
-def _check_pattern(pattern: str, where: str) -> None:
-    try:
-        check_pattern(pattern)
-    except ValueError as error:
-        raise _refuse(
-            where, f"expected a regular expression, got {pattern[:80]!r}: {error}"
-        ) from None
-
-
-def _names(value: object) -> Iterable[str]:
-    return value.keys() if isinstance(value, Mapping) else ()
-
-
-def _leads_to_a_schema(reference: str, schema: Mapping[str, Any]) -> bool:
-    """Whether a reference, and those it leads to, end in a schema."""
-    seen: set[str] = set()
-    while reference not in seen and reference.startswith("#/"):
-        seen.add(reference)
-        target: Any = schema
-        for part in reference.removeprefix("#/").split("/"):
-            target = _inside(target, unquote(part).replace("~1", "/").replace("~0", "~"))
-        if not isinstance(target, Mapping):
-            return isinstance(target, bool)
-        if not isinstance(target.get("$ref"), str):
-            return True
-        reference = target["$ref"]
-    return False
-
-
-def _inside(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
-        return value.get(name)
-    is_place = isinstance(value, list) and name.isdecimal() and int(name) < len(value)
-    return value[int(name)] if is_place else None
-
-
-# Errors
-
-
-def _wrong(param: str, wanted: str, got: object) -> InvalidRequest:
-    return _refuse(param, f"expected {wanted}; got {_brief(got)}")
-
-
-def _refuse(param: str, message: str, *, code: str | None = None) -> InvalidRequest:
-    return InvalidRequest(f"{param}: {message}", param=param, code=code)
-
-
-def _brief(value: object) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -17,39 +17,42 @@ from nur_server.opening.prepare import agent_warnings
 from nur_server.store.records import AgentFields, AgentRecord
 
 
-def checked(services: Services, body: AgentBody) -> AgentFields:
+async def checked(services: Services, body: AgentBody) -> AgentFields:
     """The fields to store.
 
-    Raises `InvalidRequest` for a voice or model the server does not know, and for an address it
-    may not call.
+    Raises `InvalidRequest` for a voice or model the server does not know, for an address it may
+    not call, and for a tool whose schema is none, or is beyond the bounds.
     """
     fields = stored_fields(body)
     allow_private = services.settings.allow_private_urls
     if fields.tool_url is not None:
         tools.check_url(fields.tool_url, "tool_url", allow_private=allow_private)
-    tools.check_addresses(tools.read_tools(fields.tools), allow_private=allow_private)
+    read = await services.toolbox.checks.vet(fields.tools)
+    tools.check_addresses(read, allow_private=allow_private)
     services.catalogue.voice(fields.voice_id)
     agent_warnings(fields, services.catalogue)
     return fields
 
 
-def new_fields(services: Services, body: AgentBody) -> AgentFields:
+async def new_fields(services: Services, body: AgentBody) -> AgentFields:
     """The fields of an agent to create. Raises as `checked` does."""
-    return checked(services, with_secrets(body))
+    return await checked(services, with_secrets(body))
 
 
-def replacement(services: Services, agent: AgentRecord, body: AgentBody) -> AgentFields:
+async def replacement(services: Services, agent: AgentRecord, body: AgentBody) -> AgentFields:
     """The fields of an agent that is replaced. Raises as `checked` does."""
-    return checked(services, with_secrets(body, agent))
+    return await checked(services, with_secrets(body, agent))
 
 
-def changes_of(services: Services, agent: AgentRecord, changes: AgentChanges) -> dict[str, Any]:
+async def changes_of(
+    services: Services, agent: AgentRecord, changes: AgentChanges
+) -> dict[str, Any]:
     """The stored fields a PATCH changes. Raises as `checked` does."""
     try:
         body = merged(agent, changes)
     except ValidationError as error:
         raise as_nur_error(error) from None
-    return changed_fields(agent, checked(services, body))
+    return changed_fields(agent, await checked(services, body))
 
 
 def warnings_of(services: Services, agent: AgentFields) -> tuple[str, ...]:

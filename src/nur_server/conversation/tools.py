@@ -15,6 +15,8 @@ from nur_server.conversation.record import ToolRecord, ToolStatus
 from nur_server.conversation.schemas import TooMuchWork, problems
 
 MAX_RESULT_CHARACTERS = 16_000
+MAX_ARGUMENT_CHARACTERS = 100_000
+"""Of one call, as the model writes them: more than the longest answer of a model holds."""
 _SANE_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}\Z")
 
 
@@ -142,6 +144,11 @@ def check_arguments(tool: ToolSpec | None, name: str, arguments: str) -> dict[st
     """
     if tool is None:
         raise RefusedCall(f"There is no tool called {name!r}. Use only the tools you were given.")
+    if len(arguments) > MAX_ARGUMENT_CHARACTERS:
+        raise RefusedCall(
+            f"The arguments have {len(arguments)} characters, and at most "
+            f"{MAX_ARGUMENT_CHARACTERS} are taken. Send less."
+        )
     try:
         value = json.loads(
             arguments or "{}", parse_int=_whole, parse_float=_finite, parse_constant=_finite

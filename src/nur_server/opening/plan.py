@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nur_server.agents.options import agent_options
-from nur_server.agents.tools import check_addresses, keep_secrets, normalise_tools, read_tools
+from nur_server.agents.tools import Tool, check_addresses, keep_secrets, read_tools
 from nur_server.agents.variables import missing_warnings, render
 from nur_server.audio.formats import AudioFormat
 from nur_server.errors import InvalidRequest
@@ -39,6 +39,8 @@ class SessionPlan:
     """About what was asked for last."""
     client_tools: bool = False
     """The tools came from the client, not from a stored agent."""
+    tools: tuple[Tool, ...] = ()
+    """What `options.tools` are: see `read`."""
 
     @property
     def voice_id(self) -> str:
@@ -53,10 +55,10 @@ class SessionPlan:
         """Where tools without an address of their own run."""
         return self.agent.tool_url if self.agent else None
 
-    @property
-    def tools(self) -> tuple[Mapping[str, Any], ...]:
-        """As they were given."""
-        return given(self.options.tools, ())
+    def read(self) -> "SessionPlan":
+        """With the tools of its options. Raises `InvalidRequest`."""
+        tools = read_tools(given(self.options.tools, ()), tool_url=self.tool_url)
+        return replace(self, tools=tools)
 
 
 def plan_for_agent(
@@ -78,7 +80,7 @@ def plan_for_agent(
     )
     missing = missing_warnings((*prompt.missing, *greeting.missing))
     options = merge(merge(stored, own), asked or SessionOptions())
-    return SessionPlan(options, agent, record, (*missing, *ineffective(stored)))
+    return SessionPlan(options, agent, record, (*missing, *ineffective(stored))).read()
 
 
 def plan_for_client(asked: SessionOptions, warnings: Iterable[str] = ()) -> SessionPlan:
@@ -89,7 +91,7 @@ def plan_for_client(asked: SessionOptions, warnings: Iterable[str] = ()) -> Sess
         options, warnings=(*ineffective(asked), *warnings), client_tools=asked.tools is not UNSET
     )
     _check(plan)
-    return plan
+    return plan.read()
 
 
 def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = ()) -> SessionPlan:
@@ -98,7 +100,7 @@ def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = 
     Raises `InvalidRequest`: `immutable_field` where a field that cannot change would, and
     `invalid_value`.
     """
-    asked = _with_languages(_with_secrets(asked, plan.tools))
+    asked = _with_languages(_with_secrets(asked, given(plan.options.tools, ())))
     changed = replace(
         plan,
         options=merge(plan.options, asked),
@@ -106,6 +108,8 @@ def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = 
         client_tools=plan.client_tools or asked.tools is not UNSET,
     )
     _check(changed)
+    if asked.tools is not UNSET:
+        changed = changed.read()
     for option, value_of in _IMMUTABLE.items():
         if value_of(changed) != value_of(plan):
             raise InvalidRequest(
@@ -122,12 +126,11 @@ def tool_endpoints(plan: SessionPlan, *, allow_private: bool) -> dict[str, ToolE
     The addresses of a stored agent were checked when it was stored, and are again at each call.
     Raises `InvalidRequest` for an address of the client's that this server may not call.
     """
-    tools = read_tools(plan.tools, tool_url=plan.tool_url)
     if plan.client_tools:
-        check_addresses(tools, allow_private=allow_private)
+        check_addresses(plan.tools, allow_private=allow_private)
     agent, record = plan.agent, plan.record
     return endpoints(
-        tools,
+        plan.tools,
         tool_url=plan.tool_url,
         signing_secret=agent.settings.get("tool_secret") if agent else None,
         context=record.context if record else {},
@@ -182,7 +185,6 @@ def _check(plan: SessionPlan) -> None:
             code="invalid_value",
             param="input.turn_detection.min_silence_ms",
         )
-    normalise_tools(plan.tools, tool_url=plan.tool_url)
 
 
 def _with_secrets(asked: SessionOptions, known: Iterable[Mapping[str, Any]]) -> SessionOptions:

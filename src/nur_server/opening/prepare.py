@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from nur_server.agents.options import agent_options
-from nur_server.agents.tools import normalise_tools
 from nur_server.conversation.config import AnsweringPolicy, ConversationConfig, SilencePolicy
 from nur_server.errors import InvalidRequest
 from nur_server.opening.plan import SessionPlan, ineffective
@@ -100,7 +99,7 @@ def _conversation(
         system_prompt=given(asked.system_prompt, ""),
         greeting=_opening(plan),
         language=_spoken_language(asked),
-        tools=normalise_tools(plan.tools, tool_url=plan.tool_url),
+        tools=tuple(tool.spec for tool in plan.tools),
         turn_detection=_turn_detection(asked.input.turn_detection),
         voice_focus=given(asked.input.voice_focus, VoiceFocus.NEAR_FIELD),
         interruption_threshold=given(asked.interruption_threshold, usual.interruption_threshold),

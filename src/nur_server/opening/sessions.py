@@ -37,6 +37,7 @@ class Opener:
         `InvalidRequest` for what the plan asks for and this server does not have, and as
         `LiveSessions.start` does.
         """
+        self._check(plan)
         setup = adapt(prepare(plan, identity, self.catalogue))
         endpoints = tool_endpoints(plan, allow_private=self.allow_private_urls)
         session = self.live.start(setup, self._configure(plan, identity, adapt))
@@ -44,6 +45,12 @@ class Opener:
         weakref.finalize(session, self.toolbox.close, identity.session_id)
         session.attach(transport)
         return session
+
+    def _check(self, plan: SessionPlan) -> None:
+        """Tools of a stored agent were checked when it was stored; those of a client by `vet`,
+        which its door has awaited, so that nothing is compiled here."""
+        if plan.client_tools:
+            self.toolbox.checks.check(plan.tools)
 
     def _configure(
         self,
@@ -56,6 +63,8 @@ class Opener:
         def configure(options: SessionOptions, warnings: tuple[str, ...]) -> SessionSetup:
             nonlocal current
             changed = updated(current, options, warnings)
+            if options.tools is not UNSET:
+                self._check(changed)
             setup = adapt(prepare(changed, identity, self.catalogue))
             if options.tools is not UNSET:
                 endpoints = tool_endpoints(changed, allow_private=self.allow_private_urls)

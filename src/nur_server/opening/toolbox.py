@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nur_server.agents.tools import Tool, read_tools
+from nur_server.agents.vetting import ToolChecks
 from nur_server.clock import Clock
 from nur_server.errors import NotFound
 from nur_server.providers.http_tools import HttpTools, ToolEndpoint, ToolPayload
@@ -21,6 +22,7 @@ class Toolbox:
     """
 
     def __init__(self, database: Database, clock: Clock, *, allow_private: bool) -> None:
+        self.checks = ToolChecks()
         self._database = database
         self._opened: dict[str, Mapping[str, ToolEndpoint]] = {}
         self.server = HttpTools(self.endpoint_for, allow_private=allow_private, clock=clock)
@@ -47,7 +49,8 @@ class Toolbox:
         return agent_endpoints(agent, session).get(tool_name)
 
     async def stop(self) -> None:
-        """Close every connection."""
+        """Close every connection, and take no more tools to check."""
+        self.checks.close()
         await self.server.close()
 
 

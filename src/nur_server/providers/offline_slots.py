@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from nur_server.conversation.config import ToolSpec
-from nur_server.conversation.schemas import matches
+from nur_server.conversation.patterns import matches
 from nur_server.providers.offline_text import key, listed, plain_name, word_set, words
 
 _FIRST_TWENTY = """zero one two three four five six seven eight nine ten eleven twelve thirteen
@@ -481,7 +481,7 @@ class _Reader:
             return value
         try:
             return next(
-                (v for v in (value, value.upper()) if matches(rf"\A(?:{pattern})\z", v)), None
+                (v for v in (value, value.upper()) if matches(pattern, v, in_full=True)), None
             )
         except ValueError:
             return value

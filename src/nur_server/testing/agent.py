@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from nur_server.agents.declaration import AgentBody
 from nur_server.agents.stored import stored_fields
+from nur_server.agents.tools import check_schemas, read_tools
 from nur_server.api.errors import as_nur_error
 from nur_server.ids import AGENT, SESSION
 from nur_server.opening.plan import plan_for_agent
@@ -54,6 +55,7 @@ def setup_of(agent: Mapping[str, Any], opening: Opening, catalogue: Catalogue) -
         created_at=MADE_AT,
         updated_at=MADE_AT,
     )
+    check_schemas(read_tools(record.tools))
     plan = plan_for_agent(record, _session(opening))
     return prepare(plan, Identity(ACCOUNT_ID, SESSION_ID), catalogue)
 

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 Receive = Callable[[], Awaitable[Any]]
 """An ASGI connection's `receive`."""
+Vet = Callable[[UpdateSession], Awaitable[None]]
+"""Checks an update where that takes longer than the event loop may be held. Raises `NurError`."""
 IDLE_SECONDS = 600.0
 """Longest silence of a client that is connected, messages and audio alike."""
 LOOK_EVERY_SECONDS = 1.0
@@ -76,12 +78,15 @@ class ClientConnection:
         limits: ClientLimits,
         clock: Clock,
         greeting: Callable[[SessionAbout], Sequence[WireMessage]] | None = None,
+        vet: Vet | None = None,
     ) -> None:
-        """`greeting` makes what is sent before the dialect's `hello`."""
+        """`greeting` makes what is sent before the dialect's `hello`. `vet` is awaited for each
+        update before it is carried out; the client's next message waits behind it."""
         self._dialect = dialect
         self._limits = limits
         self._clock = clock
         self._greeting = greeting
+        self._vet = vet
         self._outbox = WebSocketTransport(send, dialect, LISTEN_RATE, Limits())
         self._session: SessionInput | None = None
         self._audio = AudioMeter(limits.allowance, clock.monotonic())
@@ -146,13 +151,15 @@ class ClientConnection:
                     return
                 self._heard_from_at = self._clock.monotonic()
                 text = message.get("text")
-                self._accept(text if text is not None else message.get("bytes") or b"", session)
+                await self._accept(
+                    text if text is not None else message.get("bytes") or b"", session
+                )
         except Exception:
             log.exception("connection.crashed", session_id=session.about.session_id)
             self._complain(InternalError("The connection failed."), session)
             self._outbox.shut(1011, "internal_error")
 
-    def _accept(self, frame: str | bytes, session: SessionInput) -> None:
+    async def _accept(self, frame: str | bytes, session: SessionInput) -> None:
         limit = self._limits.max_frame_bytes
         try:
             if len(frame) > limit:
@@ -162,6 +169,8 @@ class ClientConnection:
                 )
             command = self._dialect.decode(frame)
             if command is not None and self._may_pass(command, len(frame), session):
+                if self._vet is not None and isinstance(command, UpdateSession):
+                    await self._vet(command)
                 self._perform(command, session)
         except PayloadTooLarge as error:
             self._complain(error, session)

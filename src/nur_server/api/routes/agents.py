@@ -27,7 +27,7 @@ AgentId = Annotated[str, Path(max_length=200, examples=["agt_5f0c"])]
 @router.post("/create", status_code=201, name="create_agent_by_verb", responses=declared(409))
 async def create(body: AgentBody, server: Server, principal: Writer) -> AgentObject:
     """Store a new agent. Both addresses do the same."""
-    fields = agents.new_fields(server, body)
+    fields = await agents.new_fields(server, body)
     return _shown(server, await server.agents(principal.account_id).create(fields))
 
 
@@ -63,7 +63,7 @@ async def update(
     live keep the settings they started with.
     """
     stored = server.agents(principal.account_id)
-    changes = agents.changes_of(server, await stored.get(agent_id), body)
+    changes = await agents.changes_of(server, await stored.get(agent_id), body)
     return _shown(server, await stored.update(agent_id, changes))
 
 
@@ -73,7 +73,7 @@ async def replace(
 ) -> AgentObject:
     """Write the whole agent anew: a field that is left out goes back to its default."""
     stored = server.agents(principal.account_id)
-    fields = agents.replacement(server, await stored.get(agent_id), body)
+    fields = await agents.replacement(server, await stored.get(agent_id), body)
     return _shown(server, await stored.replace(agent_id, fields))
 
 

@@ -33,6 +33,7 @@ from nur_server.api.wire.realtime.options import (
 from nur_server.audio.formats import AudioFormat, Encoding
 from nur_server.audio.rates import TELEPHONE_RATE
 from nur_server.clock import iso
+from nur_server.commands import UpdateSession
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import (
     BadRequest,
@@ -53,7 +54,7 @@ from nur_server.opening.plan import (
     tool_endpoints,
 )
 from nur_server.opening.prepare import Identity, prepare
-from nur_server.options import given
+from nur_server.options import UNSET, given
 from nur_server.ports import SessionAbout
 from nur_server.session.runner import Session
 from nur_server.store.records import (
@@ -150,7 +151,7 @@ class Door:
         greeting: Callable[[SessionAbout], Sequence[str]] | None = None,
     ) -> ClientConnection:
         limits = ClientLimits(max_frame_bytes=self._server.settings.max_frame_bytes)
-        return ClientConnection(self._send, dialect, limits, self.clock, greeting)
+        return ClientConnection(self._send, dialect, limits, self.clock, greeting, self._vet)
 
     # Who is there, and what they want
 
@@ -287,10 +288,17 @@ class Door:
         asked = connection_formats(audio) if audio else None
         await self._start(record, plan_for_agent(agent, record, asked), connection)
 
+    async def _vet(self, update: UpdateSession) -> None:
+        """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
+        if update.options.tools is not UNSET:
+            await self._server.toolbox.checks.vet(given(update.options.tools, ()))
+
     async def _plan(self, part: wire.SessionPart, account_id: str) -> SessionPlan:
         agent_id = agent_id_of(part)
         if agent_id is None:
-            return plan_for_client(options_of(part), warnings_of(part))
+            update = UpdateSession(options_of(part), warnings_of(part))
+            await self._vet(update)
+            return plan_for_client(update.options, update.warnings)
         agent = await self._agent(agent_id, account_id)
         if agent.status is AgentStatus.PAUSED:
             raise Conflict(f"expected an active agent, but {agent_id} is paused", param="agent_id")
