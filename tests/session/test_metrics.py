@@ -13,6 +13,7 @@ from nur_server.conversation.events import (
     PlayoutDrained,
     PlayoutProgressed,
     ReplyText,
+    TranscriptFailed,
 )
 from nur_server.conversation.notices import ReplyDone, ReplyError, ReplyStatus, UserSpeechStopped
 from nur_server.conversation.record import Speaker, Turn
@@ -72,6 +73,16 @@ def test_interruptions_false_alarms_and_errors_are_counted() -> None:
     assert value(registry, "nur_interruptions_total") == 1
     assert value(registry, "nur_false_alarms_resumed_total") == 1
     assert value(registry, "nur_errors_total", code="provider_timeout") == 1
+
+
+def test_a_recognisers_failure_is_counted_once() -> None:
+    metrics = Metrics()
+    stages = Stages("ses_1", metrics)
+    for number in range(2):
+        stages.event(TranscriptFailed(1, f"utt_{number}", "provider_rejected", "no"))
+        stages.action(1, Notify(ReplyError(f"resp_{number}", "provider_rejected", "no", True)))
+    stages.action(1, Notify(ReplyError("resp_3", "provider_rejected", "no", True)))
+    assert value(metrics.registry, "nur_errors_total", code="provider_rejected") == 3
 
 
 def test_what_never_ends_does_not_pile_up() -> None:

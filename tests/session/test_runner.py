@@ -1,10 +1,13 @@
 """A session end to end, with scripted engines, in virtual time."""
 
 import asyncio
+import sys
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
 
+from nur_server.audio.utterance import UtteranceAudio
 from nur_server.commands import AddMessage, CreateReply
 from nur_server.conversation.config import ToolRunner, ToolSpec
 from nur_server.conversation.engine import Conversation
@@ -22,12 +25,13 @@ from nur_server.conversation.notices import (
 )
 from nur_server.conversation.record import ToolStatus
 from nur_server.errors import ProviderUnreachable
+from nur_server.ports import ListenOptions, Transcript
 from nur_server.providers.scripted import (
     Call,
     Fail,
     Hang,
-    Heard,
     Say,
+    ScriptedSpeechToText,
     ScriptedTextToSpeech,
     ScriptedToolServer,
     ScriptedTurnModel,
@@ -127,7 +131,7 @@ async def test_the_server_runs_a_tool_after_it_was_journalled() -> None:
     server = ScriptedToolServer({"lookup": answer})
     replies = [[Call("lookup", {}, "c1")], "It is there."]
     async with scene(
-        config=replace(CONFIG, tools=(tool,)), replies=replies, hears=["?"], tool_server=server
+        config=replace(CONFIG, tools=(tool,)), replies=replies, hears=["Is it?"], tool_server=server
     ) as s:
         await s.speak(1.0)
         await asyncio.sleep(3)
@@ -167,12 +171,44 @@ async def test_a_synthesiser_that_fails_ends_the_reply() -> None:
         assert s.memory.said_by("agent")[-1] == "Yes."
 
 
+class BrokenSpeechToText(ScriptedSpeechToText):
+    """A recogniser whose server is gone."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+
+    async def transcribe(
+        self, audio: UtteranceAudio, options: ListenOptions
+    ) -> AsyncGenerator[Transcript, None]:
+        while not audio.ended:
+            await audio.wait(sys.maxsize)
+        raise ProviderUnreachable("It is lost.", provider="stt", said="gone")
+        yield
+
+
 async def test_a_recogniser_that_fails_is_apologised_for() -> None:
-    gone = ProviderUnreachable("gone", provider="stt")
-    async with scene(hears=[Heard("", error=gone, delay_seconds=2)]) as s:
+    async with scene(stt=BrokenSpeechToText()) as s:
         await s.speak(1.0)
         await asyncio.sleep(8)
         assert s.memory.said_by("agent") == [CONFIG.apology]
+        (told,) = s.ear.of(ReplyError)
+        assert told.code == "provider_unreachable"
+        assert "gone" not in told.message
+        [reply] = s.ear.of(ReplyDone)
+        assert reply.reply_id == told.reply_id
+    assert s.memory.summary is not None
+    assert s.memory.summary.error_code == "provider_unreachable"
+    assert s.memory.summary.metrics["recogniser_failures"] == 1
+
+
+@pytest.mark.parametrize("mark", ["[BLANK_AUDIO]", "(music)", ".", "♪", "<|nospeech|>"])
+async def test_marks_for_noise_are_no_turn(mark: str) -> None:
+    async with scene(hears=[mark]) as s:
+        await s.speak(1.0)
+        await asyncio.sleep(5)
+        assert s.ear.of(UserTranscript) == []
+        assert s.memory.turns == {}
+        assert s.llm.requests == []
 
 
 async def test_the_turn_model_is_asked_at_a_pause() -> None:

@@ -50,7 +50,7 @@ from nur_server.conversation.notices import CallAnswered, ReplyStatus, SessionEn
 from nur_server.conversation.phone import Phone
 from nur_server.conversation.record import ToolStatus
 from nur_server.conversation.response import Trigger
-from nur_server.conversation.talker import Talker
+from nur_server.conversation.talker import WORDS_LOST, Talker
 from nur_server.conversation.tool_calls import ToolCalls
 from nur_server.conversation.user_turn import UserTurn
 from nur_server.turn_taking.words import normalise
@@ -289,7 +289,7 @@ class Conversation:
         """Somebody has stopped speaking and there is nothing to answer; `failure` says why, where
         words were lost."""
         if failure is not None and self._is_quiet:
-            self._talker.say(Trigger.APOLOGY, self._context.config.apology, failure)
+            self._talker.apologise(Trigger.APOLOGY, failure, WORDS_LOST)
         else:
             self._next()
 

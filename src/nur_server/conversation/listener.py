@@ -424,6 +424,8 @@ class Listener:
             "turn_probability": turn.turn_probability,
             **self._addressing.evidence(turn),
         }
+        if turn.failure is not None:
+            evidence["recogniser_error"] = turn.failure
         if turn.is_announced:
             self._context.notify(UserSpeechStopped(turn.end_reason, evidence))
         if not turn.text.strip() or is_vocal_tic(turn.text) or self._is_noise(turn):

@@ -51,6 +51,8 @@ STALLED_SECONDS = 15.0
 """Longest wait for audio while the model or the synthesiser still works."""
 PLAYOUT_STALLED_SECONDS = 3.0
 """Longest wait for audio that is already made."""
+WORDS_LOST = "The user's words were not recognised, and the user was asked to say them again."
+TOO_MANY_TOOL_CALLS = "The model went on calling tools and answered nothing."
 MAX_TOOL_ROUNDS = 8
 """Generations in a row that answer to tool results: a model that never stops calling. The last of
 them is offered no tools; one that calls all the same gets no further answer."""
@@ -95,7 +97,7 @@ class Talker:
             self._tool_rounds += 1
             if self._tool_rounds > MAX_TOOL_ROUNDS:
                 self._report_tools()
-                self.say(trigger, self._context.config.apology, "too_many_tool_calls")
+                self.apologise(trigger, "too_many_tool_calls", TOO_MANY_TOOL_CALLS)
                 return
         elif trigger is Trigger.USER_SPEECH:
             self._tool_rounds = 0
@@ -106,12 +108,24 @@ class Talker:
         self._context.do(Release(response.id))
         self._watch(response)
 
-    def say(self, trigger: Trigger, text: str, error_code: str | None = None) -> None:
+    def say(self, trigger: Trigger, text: str) -> None:
         """Speak words of our own, without a model."""
+        self._say(self._begin_own(trigger), text)
+
+    def apologise(self, trigger: Trigger, code: str, message: str) -> None:
+        """Speak the apology for a failure, and tell of it."""
+        response = self._begin_own(trigger)
+        response.error_code = code
+        self._tell_error(response, message)
+        self._say(response, self._context.config.apology)
+
+    def _begin_own(self, trigger: Trigger) -> Response:
         response = self._begin(trigger, ResponsePhase.THINKING, None)
         response.is_generating = False
-        response.error_code = error_code
         self._context.notify(ReplyStarted(response.id, response.item_id))
+        return response
+
+    def _say(self, response: Response, text: str) -> None:
         self._speak(response, response.say(text))
         self._context.do(Release(response.id))
         self._finish_speech(response)

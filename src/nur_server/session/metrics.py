@@ -165,6 +165,8 @@ class Stages:
     _decided: float | None = None
     _voiced: set[str] = field(default_factory=set)
     _known_turns: set[int] = field(default_factory=set)
+    _counted: str | None = None
+    """Code of a recogniser's failure that is counted already, and may yet be told of."""
 
     def event(self, event: Event) -> None:
         match event:
@@ -178,6 +180,7 @@ class Stages:
                 self._open.pop(("stt", one), None)
                 self._pauses.pop(one, None)
                 self.metrics.errors.labels(code).inc()
+                self._counted = code
             case ReplyText(at=at, response_id=one):
                 self._end("llm", one, at)
             case ClauseSynthesised(at=at, response_id=one):
@@ -220,7 +223,9 @@ class Stages:
             case Notify(ReplyDone(status=ReplyStatus.INTERRUPTED)):
                 self.metrics.interruptions.inc()
             case Notify(ReplyError(code=code)):
-                self.metrics.errors.labels(code).inc()
+                if code != self._counted:
+                    self.metrics.errors.labels(code).inc()
+                self._counted = None
             case _:
                 pass
 

@@ -112,6 +112,7 @@ from nur_server.session.setup import SessionSetup
 from nur_server.session.tally import Tally
 from nur_server.session.writer import Writer
 from nur_server.text.encoding import well_formed
+from nur_server.text.heard import heard_words
 
 log = structlog.get_logger()
 
@@ -574,26 +575,29 @@ class Session:
                         lambda at, heard=transcript: TranscriptUpdated(  # type: ignore[misc]
                             at,
                             utterance_id,
-                            well_formed(heard.text),
+                            heard_words(well_formed(heard.text)),
                             start + heard.covers,
                             heard.is_final,
                             heard.confidence,
                         )
                     )
         except NurError as error:
-            code, message = error.code, well_formed(error.message)
-            self._feed(lambda at: TranscriptFailed(at, utterance_id, code, message))
+            self._lose_transcript(utterance_id, error.code, error.message)
         except Exception:
             log.exception("transcription.crashed", session_id=setup.session_id)
-            self._feed(
-                lambda at: TranscriptFailed(
-                    at, utterance_id, "internal_error", "The speech-to-text adapter failed."
-                )
+            self._lose_transcript(
+                utterance_id, "internal_error", "The speech-to-text adapter failed."
             )
         finally:
             listening = self._live.utterances.get(utterance_id)
             if listening is not None and listening.audio is audio:
                 del self._live.utterances[utterance_id]
+
+    def _lose_transcript(self, utterance_id: str, code: str, message: str) -> None:
+        self._tally.recogniser_failed(code)
+        told = well_formed(message)
+        log.warning("recogniser failed", stt=self._setup.stt.name, code=code, reason=told)
+        self._feed(lambda at: TranscriptFailed(at, utterance_id, code, told))
 
     def _score_turn(self, action: ScoreTurn, listening: _Listening) -> None:
         model = self._services.turn_model

@@ -31,6 +31,11 @@ class Tally:
             case _:
                 pass
 
+    def recogniser_failed(self, code: str) -> None:
+        """Speech was not recognised, whether or not words are missing for it."""
+        self._counts["recogniser_failures"] += 1
+        self._error_code = code
+
     def turn(self, turn: Turn) -> None:
         is_new = turn.index not in self._turns
         self._turns[turn.index] = turn.speaker
