@@ -29,6 +29,8 @@ class SessionReady:
     """The settings in force."""
     expires_at: float | str | None = None
     """Seconds since the epoch."""
+    resume_token: str | None = field(default=None, repr=False)
+    """Secret: good for coming back to this session."""
     timestamp: float = 0.0
 
 

@@ -398,7 +398,10 @@ class AsyncLiveSession:
             return None
         if self._ready is None:
             return _json_message({"type": "session.update", "session": self._target.config})
-        return _json_message({"type": "session.resume", "session_id": self.session_id})
+        resume = {"type": "session.resume", "session_id": self.session_id}
+        if self._ready.resume_token:
+            resume["resume_token"] = self._ready.resume_token
+        return _json_message(resume)
 
     async def _read(self, socket: "Socket") -> Closed:
         while True:

@@ -149,8 +149,10 @@ class LiveDoor:
         if "encoding" in options or "sample_rate" in options:
             query |= {"encoding": encoding, "sample_rate": str(sample_rate)}
         bytes_per_sample = 2 if encoding == "pcm16" else 1
+        address = self._address(session)
         return LiveTarget(
-            url=str(httpx2.URL(self._address(session)).copy_merge_params(query)),
+            url=str(httpx2.URL(address).copy_merge_params(query)),
+            headers=self._key() if self._is_own(address) else {},
             sends_binary=binary,
             bytes_per_second=sample_rate * bytes_per_sample,
             bytes_per_sample=bytes_per_sample,
@@ -162,7 +164,7 @@ class LiveDoor:
         sample_rate = input_format.get("sample_rate") or (24_000 if bytes_per_sample == 2 else 8000)
         return LiveTarget(
             url=self._socket_base() + "/v1/ws",
-            headers={"Authorization": f"Bearer {self.api_key}"},
+            headers=self._key(),
             config=config,
             bytes_per_second=sample_rate * bytes_per_sample,
             bytes_per_sample=bytes_per_sample,
@@ -174,6 +176,14 @@ class LiveDoor:
         if session.startswith(("ws://", "wss://")):
             return session
         return self._socket_base() + path("/v1/sessions/{}", session)
+
+    def _key(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def _is_own(self, address: str) -> bool:
+        """Whether an address is on the server that this client's key is for."""
+        url, own = httpx2.URL(address), httpx2.URL(self._socket_base())
+        return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
     def _socket_base(self) -> str:
         return "ws" + self.base_url.removeprefix("http")

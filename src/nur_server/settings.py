@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     allow_private_urls: bool = False
     """Let `tool_url`, tool `http` blocks and webhooks reach private addresses."""
     single_use_tokens: bool = False
+    revoking_ends_sessions: bool = True
+    """Whether revoking a key ends the live sessions that it made, itself or through a token."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """How long a stopping server waits for live sessions."""
 

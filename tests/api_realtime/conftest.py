@@ -103,6 +103,11 @@ class Client:
             await asyncio.sleep(0.01)
 
 
+def id_of(path: str) -> str:
+    """The session's id in the path of its socket."""
+    return path.split("/")[3]
+
+
 async def eventually(is_so: Callable[[], bool]) -> None:
     """Return once `is_so`; fail when it is not within `PATIENCE_SECONDS`."""
     for _ in range(int(PATIENCE_SECONDS / 0.01)):
@@ -169,9 +174,10 @@ class Server:
         return agent_id
 
     async def make_session(self, agent_id: str, **fields: Any) -> str:
-        """The path of a new session's socket."""
+        """The path of a new session's socket, with its secret."""
         session = await self.post(f"/v1/agents/{agent_id}/sessions", **fields)
-        return f"/v1/sessions/{session['id']}"
+        url: str = session["websocket_url"]
+        return url.removeprefix(f"ws://{self.address}")
 
     async def vanish(self, client: Client) -> None:
         """Cut the line, without a word."""

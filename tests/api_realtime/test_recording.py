@@ -15,7 +15,7 @@ import soundfile
 from nur_server.audio.encode import RecordingFormat
 from nur_server.clock import SystemClock
 from nur_server.store.recordings import delete_expired_recordings
-from tests.api_realtime.conftest import RATE, Serve, Server, eventually
+from tests.api_realtime.conftest import RATE, Serve, Server, eventually, id_of
 from tests.store.s3 import S3, URL, s3, s3_server
 
 __all__ = ["s3", "s3_server"]
@@ -41,7 +41,7 @@ async def hold_session(server: Server, **agent: Any) -> str:
             await asyncio.sleep(max(0, due - asyncio.get_running_loop().time()))
         await client.send("session.end")
         await client.closed()
-    return path.rpartition("/")[2]
+    return id_of(path)
 
 
 async def ready(server: Server, session_id: str, **query: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nur_server.api.routes import realtime
-from tests.api_realtime.conftest import RATE, Client, Serve, Server, eventually, tone
+from tests.api_realtime.conftest import RATE, Client, Serve, Server, eventually, id_of, tone
 
 
 async def error_of(client: Client) -> dict[str, Any]:
@@ -87,7 +87,7 @@ async def test_a_key_without_the_scope_is_forbidden(server: Server) -> None:
         assert await client.closed() == 1008
 
 
-async def test_a_session_s_own_id_is_authority_enough(server: Server) -> None:
+async def test_a_session_s_own_address_is_authority_enough(server: Server) -> None:
     path = await server.make_session(await server.make_agent())
     async with server.connect(path, headers={}) as client:
         assert (await client.next())["type"] == "session.ready"
@@ -138,7 +138,7 @@ async def test_ending_it_over_http_ends_the_conversation(server: Server) -> None
     path = await server.make_session(await server.make_agent())
     async with server.connect(path) as client:
         await client.next()
-        await server.post(f"{path}/end")
+        await server.post(f"/v1/sessions/{id_of(path)}/end")
         await client.until("session.ended", reason="client_ended")
         assert await client.closed() == 1000
 

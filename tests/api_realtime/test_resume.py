@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nur_server.providers.scripted import Call
-from tests.api_realtime.conftest import RATE, Client, Serve, Server, eventually
+from tests.api_realtime.conftest import RATE, Client, Serve, Server, eventually, id_of
 
 STORY = " ".join(["Once upon a time there was a very long story."] * 20)
 
@@ -72,7 +72,7 @@ async def test_a_stored_session_goes_on_at_the_same_address(server: Server) -> N
     async with server.connect(path + "?audio=binary") as client:
         await client.until("reply.done")
         await server.vanish(client)
-    await detached(server, path.rpartition("/")[2])
+    await detached(server, id_of(path))
     async with server.connect(path + "?audio=binary") as client:
         assert (await client.next())["type"] == "session.ready"
         await client.send("reply.create")
@@ -126,7 +126,7 @@ async def test_nobody_comes_back_in_time(serve: Serve) -> None:
 
 async def test_an_ended_session_is_not_resumed(server: Server) -> None:
     path = await server.make_session(await server.make_agent())
-    session_id = path.rpartition("/")[2]
+    session_id = id_of(path)
     async with server.connect(path) as client:
         await client.next()
         await client.send("session.end")
@@ -149,7 +149,7 @@ async def test_an_unknown_session_is_not_resumed(server: Server, session_id: str
 async def test_a_session_nobody_has_begun_is_not_resumed(server: Server) -> None:
     path = await server.make_session(await server.make_agent())
     async with server.connect() as client:
-        answer = await resumed(server, client, path.rpartition("/")[2])
+        answer = await resumed(server, client, id_of(path))
         assert answer["code"] == "session_not_found"
 
 

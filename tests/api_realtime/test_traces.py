@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api.collector import collecting
-from tests.api_realtime.conftest import Serve
+from tests.api_realtime.conftest import Serve, id_of
 
 GREETING = "Good morning."
 ANSWERS = ("It was sent today.", "You are welcome.")
@@ -29,7 +29,7 @@ async def test_every_agent_turn_is_a_trace_with_the_stages_that_led_to_it(
                     spoken.append(answer)
                 await client.send("session.end")
                 await client.closed()
-            session_id = path.rpartition("/")[2]
+            session_id = id_of(path)
             kept = (await server.get(f"/v1/sessions/{session_id}/transcript"))["turns"]
         turns = [span for span in collector.spans if span.name == "turn"]
         indexes = [turn["index"] for turn in kept if turn["speaker"] == "agent"]

@@ -40,7 +40,8 @@ class Pair:
     async def talking(self, node: Node, agent_id: str) -> AsyncIterator[tuple[str, Any]]:
         """A live session on a node: its id and its socket."""
         made = (await self.at_a.post(f"/v1/agents/{agent_id}/sessions")).json()
-        address = f"ws://127.0.0.1:{node.port}/v1/sessions/{made['id']}"
+        secret = made["websocket_url"].rpartition("/")[2]
+        address = f"ws://127.0.0.1:{node.port}/v1/sessions/{made['id']}/{secret}"
         async with connect(address, max_queue=None) as socket:
             await seen(socket, "session.ready")
             yield made["id"], socket

@@ -40,7 +40,7 @@ from nur_server.api.routes import (
 )
 from nur_server.api.services import Services
 from nur_server.api.telemetry import CountedRequests, Traces, open_traces
-from nur_server.api.tokens import PURPOSE, Tokens
+from nur_server.api.tokens import PURPOSE, ResumeTokens, Tokens
 from nur_server.calls.parts import CallTimes
 from nur_server.calls.policy import CallPolicy
 from nur_server.calls.service import CallService, Carrier, Incoming
@@ -344,6 +344,7 @@ async def _start(
         toolbox=toolbox,
         opener=Opener(catalogue, live, toolbox, settings.allow_private_urls),
         tokens=Tokens(secret, clock, single_use=settings.single_use_tokens),
+        resume_tokens=ResumeTokens(),
         rate_limits=given.rate_limits,
         calls=call_service,
         carrier=carrier,

@@ -16,7 +16,8 @@ from nur_server.api.scopes import CONNECT, SCOPES
 from nur_server.api.services import Services, services_of
 from nur_server.api.tokens import TokenClaims
 from nur_server.errors import Forbidden, NotFound, Unauthorized
-from nur_server.store.keys import EVERY_SCOPE, SECRET_PREFIX, Keys, authenticate
+from nur_server.store.keys import EVERY_SCOPE, Keys, authenticate
+from nur_server.store.secrets import KEY_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,13 @@ async def identify(
 
     `authorization` is the header, `token` the query's. Raises `Unauthorized`.
     """
-    credential = token or _credential(authorization)
+    credential = token or credential_of(authorization)
     if not credential:
         raise Unauthorized(
             "expected an API key in the header 'Authorization: Bearer nur_…', got none",
             code="missing_api_key",
         )
-    if credential.startswith(SECRET_PREFIX):
+    if credential.startswith(KEY_PREFIX):
         return await _by_key(services, credential)
     if credential.count(".") == 2:
         tokens = services.tokens
@@ -67,7 +68,7 @@ async def identify(
     raise _invalid()
 
 
-def _credential(authorization: str | None) -> str:
+def credential_of(authorization: str | None) -> str:
     """The key or token of an `Authorization` header, with or without `Bearer`."""
     scheme, _, rest = (authorization or "").strip().partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else (authorization or "").strip()

@@ -11,8 +11,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import State
 
-from nur_server.api.auth import Principal, Require, admit
+from nur_server.api.auth import Principal, Require, admit, credential_of
 from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
+from nur_server.api.sealing import seal, unseal
 from nur_server.api.services import services_of
 from nur_server.errors import InvalidRequest
 from nur_server.store.idempotency import MAX_KEY_LENGTH, Idempotency
@@ -114,7 +115,8 @@ async def _once(request: Request, principal: Principal, key: str, handler: Handl
     route = f"{request.method} {request.url.path.removeprefix('/api')}"
     begun = await store.begin(key, route, await _fingerprint(request, principal))
     if isinstance(begun, StoredResponse):
-        return Response(begun.body, begun.status, {**begun.headers, REPLAYED: "true"})
+        body = unseal(begun.body, _credential(request))
+        return Response(body, begun.status, {**begun.headers, REPLAYED: "true"})
     try:
         response = await handler(request)
     except Exception:
@@ -130,8 +132,12 @@ async def _settle(store: Idempotency, claim: Claim, request: Request, response: 
         await store.abandon(claim)
         return
     headers = {"content-type": response.headers.get("content-type", "application/json")}
-    body = bytes(response.body)
+    body = seal(bytes(response.body), _credential(request))
     await store.finish(claim, StoredResponse(response.status_code, headers, body))
+
+
+def _credential(request: Request) -> str:
+    return credential_of(request.headers.get("authorization"))
 
 
 async def _fingerprint(request: Request, principal: Principal) -> str:

@@ -1,4 +1,7 @@
-"""Logging: one line per event, static text and fields. What callers said goes under `pii`."""
+"""Logging: one line per event, static text and fields. What callers said goes under `pii`.
+
+Secrets are taken out of each line when it is whole, whoever wrote it: libraries log addresses.
+"""
 
 import logging
 import sys
@@ -6,6 +9,7 @@ import sys
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from nur_server.api.log_secrets import without_secrets
 from nur_server.settings import Settings
 
 QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiosqlite", "asyncio", "websockets", "alembic")
@@ -63,7 +67,7 @@ def _formatter(kind: str, shared: list[Processor]) -> logging.Formatter:
         ending = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending, _redact],
     )
 
 
@@ -81,6 +85,10 @@ def _install(formatter: logging.Formatter, level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+
+
+def _redact(_logger: WrappedLogger, _method: str, line: object) -> str:
+    return without_secrets(str(line))
 
 
 def _without_pii(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

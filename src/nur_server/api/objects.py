@@ -89,8 +89,9 @@ class SessionObject(Shown):
     agent_id: str | None
     kind: Literal["websocket", "webrtc", "outbound", "inbound"]
     status: Literal["active", "ended", "expired"]
-    websocket_url: str = Field(
-        description="Where to talk. Secret: it carries its own authority until `expires_at`."
+    websocket_url: str | None = Field(
+        description="Where to talk, with the secret that opens the session until `expires_at`. "
+        "Shown once, to who makes the session; null when it is read."
     )
     created_at: str
     expires_at: str
@@ -110,7 +111,7 @@ class SessionObject(Shown):
 
 
 def session_object(
-    session: SessionRecord, websocket_base: str, warnings: Iterable[str] = ()
+    session: SessionRecord, warnings: Iterable[str] = (), websocket_url: str | None = None
 ) -> SessionObject:
     return SessionObject(
         id=session.id,
@@ -118,7 +119,7 @@ def session_object(
         agent_id=session.agent_id,
         kind=session.kind.value,
         status=session.status.value,
-        websocket_url=f"{websocket_base}/v1/sessions/{session.id}",
+        websocket_url=websocket_url,
         created_at=iso(session.created_at),
         expires_at=iso(session.expires_at),
         started_at=_moment(session.started_at),

@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 
 from nur_server.api.ratelimits import RateLimits
 from nur_server.api.recordings import Links
-from nur_server.api.tokens import Tokens
+from nur_server.api.tokens import ResumeTokens, Tokens
 from nur_server.calls.service import CallService
 from nur_server.calls.verification import Verification
 from nur_server.clock import Clock
@@ -42,6 +42,7 @@ class Services:
     toolbox: Toolbox
     opener: Opener
     tokens: Tokens
+    resume_tokens: ResumeTokens
     rate_limits: RateLimits
     calls: CallService
     carrier: CarrierEngine | None

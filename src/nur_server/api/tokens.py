@@ -1,5 +1,10 @@
-"""Short-lived tokens: what a page in a browser opens one session with, instead of a key."""
+"""Short-lived tokens: what a page in a browser opens one session with, instead of a key.
 
+And the tokens that sessions are come back to with.
+"""
+
+import hmac
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +20,8 @@ ISSUER = "nur"
 AUDIENCE = "nur:session"
 MIN_LIFE_SECONDS, MAX_LIFE_SECONDS = 1, 600
 MIN_SESSION_SECONDS, MAX_SESSION_SECONDS = 60, 10_800
+RESUME_PREFIX = "rsm_"
+"""Of the `resume_token` in `session.ready`."""
 MAX_REMEMBERED = 100_000
 """Single-use tokens that were used and have not expired yet."""
 
@@ -30,6 +37,26 @@ class TokenClaims:
     expires_at: datetime
     max_session_seconds: int
     """Longest a session opened with it may last."""
+
+
+class ResumeTokens:
+    """Makes and checks what a client comes back to its live session with.
+
+    A session is live in one process and ends with it, so the secret is this process's own.
+    """
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def make(self, session_id: str) -> str:
+        """The session's token. It is good for as long as the session is live."""
+        mac = hmac.digest(self._secret, session_id.encode(), "sha256").hex()
+        return f"{RESUME_PREFIX}{session_id}.{mac}"
+
+    def is_for(self, token: str, session_id: str) -> bool:
+        """Whether this is the token of that session."""
+        expected = self.make(session_id)
+        return hmac.compare_digest(token.encode("utf-8", "replace"), expected.encode())
 
 
 class Tokens:

@@ -8,10 +8,13 @@ from nur_server.cli import database, screen, serving
 from nur_server.cli.failures import Failure
 from nur_server.cli.home import Home
 from nur_server.clock import iso
+from nur_server.conversation.events import EndedReason
 from nur_server.settings import Settings
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.keys import EVERY_SCOPE, Keys, ensure_first_key
+from nur_server.store.nodes import wish_key_ended
 from nur_server.store.records import KeyRecord
+from nur_server.store.sessions import end_waiting_of_key
 
 MOST_LISTED = 100
 
@@ -58,6 +61,10 @@ async def _list(settings: Settings) -> Sequence[KeyRecord]:
 async def _revoke(settings: Settings, key_id: str) -> None:
     async with database.opened(settings) as opened:
         await Keys(opened, DEFAULT_ACCOUNT).revoke(key_id)
+        if settings.revoking_ends_sessions:
+            reason = EndedReason.KEY_REVOKED
+            await end_waiting_of_key(opened, DEFAULT_ACCOUNT, key_id, reason)
+            await wish_key_ended(opened, DEFAULT_ACCOUNT, key_id, reason)
 
 
 def _row(record: KeyRecord) -> tuple[str, ...]:

@@ -20,10 +20,12 @@ from nur_server.store.nodes import (
     forget_wishes,
     is_live,
     wish_agent_ended,
+    wish_key_ended,
     wish_session_ended,
     wishes_of,
 )
 from nur_server.store.records import SessionKind
+from nur_server.store.sessions import end_waiting_of_key
 
 LOOK_SECONDS = 2.0
 """Between two looks for what others want, without a nudge."""
@@ -72,6 +74,19 @@ class FleetSessions(LiveSessions):
         if elsewhere:
             await self._bus.publish(WISH)
         return here + elsewhere
+
+    async def end_key(self, account_id: str, key_id: str, reason: EndedReason) -> int:
+        """End all sessions that a key made, here and on other nodes, those that wait for their
+        start too. How many were live.
+        """
+        await end_waiting_of_key(self._database, account_id, key_id, reason)
+        places = await wish_key_ended(self._database, account_id, key_id, reason)
+        if set(places.values()) - {self._node_id}:
+            await self._bus.publish(WISH)
+        await super().end_key(account_id, key_id, reason)
+        here = [session_id for session_id, node in places.items() if node == self._node_id]
+        await forget_wishes(self._database, here)
+        return len(places)
 
     async def start_watching(self) -> None:
         """Fulfil the wishes of other nodes from now on."""

@@ -297,6 +297,8 @@ class EndedReason(StrEnum):
     AGENT_ENDED = "agent_ended"
     """The agent hung up by itself."""
     AGENT_DELETED = "agent_deleted"
+    KEY_REVOKED = "key_revoked"
+    """The key it was made with, itself or through a token, was revoked."""
     CALLER_HUNG_UP = "caller_hung_up"
     """The far end of a phone call hung up."""
     TRANSFERRED = "transferred"

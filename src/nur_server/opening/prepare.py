@@ -1,6 +1,6 @@
 """From a plan to the engines and settings that a session runs on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nur_server.agents.options import agent_options
@@ -19,7 +19,7 @@ from nur_server.options import (
 from nur_server.ports import ListenOptions, SpeechToText
 from nur_server.providers import voices
 from nur_server.providers.catalogue import Catalogue, Choice
-from nur_server.session.setup import SessionSetup
+from nur_server.session.setup import SessionAccess, SessionSetup
 from nur_server.store.records import AgentFields
 from nur_server.text import languages
 from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
@@ -36,6 +36,7 @@ class Identity:
     session_id: str
     expires_at: datetime | None = None
     """When the session ends at the latest. None: never."""
+    access: SessionAccess = field(default_factory=SessionAccess)
     is_outbound: bool = False
     """A call that this server has placed: who, or what, answers it is not known yet."""
 
@@ -73,6 +74,7 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
         options=options,
         warnings=tuple(dict.fromkeys(warnings)),
         expires_at=identity.expires_at,
+        access=identity.access,
     )
 
 

@@ -121,6 +121,18 @@ class LiveSessions:
         await self._wait(ids)
         return len(ids)
 
+    async def end_key(self, account_id: str, key_id: str, reason: EndedReason) -> int:
+        """End all sessions that a key made, itself or through a token. How many were live."""
+        ids = [
+            session_id
+            for session_id, session in self._sessions.items()
+            if (session.setup.account_id, session.setup.access.key_id) == (account_id, key_id)
+        ]
+        for session_id in ids:
+            self._sessions[session_id].end(reason)
+        await self._wait(ids)
+        return len(ids)
+
     async def drain(self, seconds: float) -> None:
         """Take no new sessions and wait for the live ones, at most so long; then end them."""
         self._is_draining = True

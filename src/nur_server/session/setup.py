@@ -9,6 +9,18 @@ from nur_server.ports import LanguageModel, ListenOptions, SessionAbout, SpeechT
 
 
 @dataclass(frozen=True, slots=True)
+class SessionAccess:
+    """How the session was made, and what proves the right to come back to it."""
+
+    key_id: str | None = None
+    """The key it was made with, itself or through a token. None: not with a key."""
+    token_id: str | None = None
+    """The browser token that opened it."""
+    secret_hash: str | None = field(default=None, repr=False)
+    """Of the secret in its `websocket_url`. None: it has no such address."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSetup:
     """One session's engines and settings. Immutable: a change is a new value."""
 
@@ -40,6 +52,7 @@ class SessionSetup:
     """What the client should know: options without effect, engines that stand in for others."""
     expires_at: datetime | None = None
     """When the session ends at the latest. None: never."""
+    access: SessionAccess = field(default_factory=SessionAccess)
 
     @property
     def about(self) -> SessionAbout:

@@ -1,11 +1,5 @@
-"""API keys: `nur_` and 256 random bits, of which only the SHA-256 is kept.
+"""API keys: `nur_` and 256 random bits, of which only the SHA-256 is kept."""
 
-Looking a key up by its hash tells an attacker nothing by how long it takes: nobody can choose a
-secret whose hash starts like another's. A slow hash would protect guessable secrets; these are not.
-"""
-
-import hashlib
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,10 +14,10 @@ from nur_server.store.engine import Database
 from nur_server.store.paging import DEFAULT_LIMIT, read_page
 from nur_server.store.records import KeyRecord, NewKey, Page
 from nur_server.store.schema import KeyRow
+from nur_server.store.secrets import KEY_PREFIX, hash_of, new_secret
 
-SECRET_PREFIX = "nur_"
-SECRET_LENGTH = len(SECRET_PREFIX) + 64
-SHOWN = len(SECRET_PREFIX) + 6
+SECRET_LENGTH = len(KEY_PREFIX) + 64
+SHOWN = len(KEY_PREFIX) + 6
 """Characters of the secret that are kept for display."""
 EVERY_SCOPE = "*"
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -86,11 +80,11 @@ class Keys:
 
 async def authenticate(database: Database, raw: str) -> KeyRecord | None:
     """The key with this secret. None: there is none, or it is revoked or has expired."""
-    if len(raw) != SECRET_LENGTH or not raw.startswith(SECRET_PREFIX):
+    if len(raw) != SECRET_LENGTH or not raw.startswith(KEY_PREFIX):
         return None
     now = database.clock.now()
     async with database.read() as session:
-        row = await session.scalar(select(KeyRow).where(KeyRow.secret_hash == _hash(raw)))
+        row = await session.scalar(select(KeyRow).where(KeyRow.secret_hash == hash_of(raw)))
     if row is None or row.revoked_at is not None:
         return None
     if row.expires_at is not None and row.expires_at <= now:
@@ -127,13 +121,13 @@ class _Made:
         scopes: Iterable[str],
         expires_at: datetime | None,
     ) -> "_Made":
-        secret = SECRET_PREFIX + secrets.token_hex(32)
+        secret = new_secret(KEY_PREFIX)
         row = KeyRow(
             id=new_id(KEY),
             account_id=account_id,
             name=name,
             prefix=secret[:SHOWN],
-            secret_hash=_hash(secret),
+            secret_hash=hash_of(secret),
             scopes=sorted(set(scopes)),
             created_at=database.clock.now(),
             expires_at=expires_at,
@@ -151,10 +145,6 @@ async def _note_use(database: Database, key_id: str, now: datetime) -> None:
             )
     except Unavailable as error:
         log.warning("use of an API key not noted", key_id=key_id, code=error.code)
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 def _existing(row: KeyRow | None, key_id: str) -> KeyRow:

@@ -123,6 +123,23 @@ async def wish_agent_ended(
     return len(places)
 
 
+async def wish_key_ended(
+    database: Database, account_id: str, key_id: str, reason: EndedReason
+) -> dict[str, str]:
+    """Ask for the end of all live sessions that a key made. Their nodes, by session."""
+    async with database.write() as session:
+        found = await session.execute(
+            select(SessionRow.id, SessionRow.node_id).where(
+                SessionRow.account_id == account_id,
+                SessionRow.key_id == key_id,
+                SessionRow.state == SessionState.LIVE.value,
+            )
+        )
+        places = {session_id: str(node_id) for session_id, node_id in found.all()}
+        await _wish(session, database, places, reason)
+    return places
+
+
 async def is_live(database: Database, session_id: str) -> bool:
     """Whether a session is live on any node."""
     async with database.read() as session:

@@ -153,6 +153,12 @@ class SessionFields:
     initial_message: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     """The settings it runs with, as they were when it was made."""
+    key_id: str | None = None
+    """The key it was made with, itself or through a token. None: not with a key."""
+    token_id: str | None = None
+    """The browser token that opened it."""
+    secret_hash: str | None = field(default=None, repr=False)
+    """Of the secret in its `websocket_url`. None: it has no such address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

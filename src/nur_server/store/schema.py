@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0007"
+REVISION = "0008"
 """The migration that leads to these tables."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -162,6 +162,7 @@ class SessionRow(Table):
     __table_args__ = (
         Index(None, "account_id", "created_at", "id"),
         Index(None, "account_id", "agent_id", "created_at", "id"),
+        Index(None, "account_id", "key_id", "state"),
         Index(None, "state", "expires_at"),
     )
 
@@ -169,6 +170,12 @@ class SessionRow(Table):
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     agent_id: Mapped[str | None]
     """No foreign key: a session outlives its agent."""
+    key_id: Mapped[str | None]
+    """The key that the session was made with, itself or through a token."""
+    token_id: Mapped[str | None]
+    """The browser token that opened it."""
+    secret_hash: Mapped[str | None]
+    """SHA-256 of the secret in its `websocket_url`, in hex. None: it has no such address."""
     kind: Mapped[str]
     state: Mapped[str]
     node_id: Mapped[str | None]

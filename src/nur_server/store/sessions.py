@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.conversation.events import EndedReason
 from nur_server.conversation.record import Speaker, ToolStatus
-from nur_server.errors import Conflict, NotFound
+from nur_server.errors import Conflict, NotFound, Unauthorized
 from nur_server.ids import SESSION, new_id
 from nur_server.ports import SessionSummary
 from nur_server.store.engine import Database
@@ -28,7 +28,7 @@ from nur_server.store.records import (
     SessionState,
     SessionStatus,
 )
-from nur_server.store.schema import AgentRow, SessionRow, ToolCallRow, TurnRow
+from nur_server.store.schema import AgentRow, KeyRow, SessionRow, ToolCallRow, TurnRow
 
 LOST = "session_lost"
 """`error_code` of a session whose server died."""
@@ -54,6 +54,9 @@ class Sessions:
             id=new_id(SESSION),
             account_id=self._account_id,
             agent_id=fields.agent_id,
+            key_id=fields.key_id,
+            token_id=fields.token_id,
+            secret_hash=fields.secret_hash,
             kind=fields.kind.value,
             state=SessionState.CREATED.value,
             metadata_=dict(fields.metadata),
@@ -163,10 +166,29 @@ class Sessions:
 
 
 async def find_session(database: Database, session_id: str) -> SessionRecord | None:
-    """The session of whichever account: its id is unguessable and is authority enough."""
+    """The session of whichever account. Its id is a name: who may enter is for the caller."""
     async with database.read() as session:
         row = await session.get(SessionRow, session_id)
     return None if row is None else _record(row, database.clock.now())
+
+
+async def end_waiting_of_key(
+    database: Database, account_id: str, key_id: str, reason: EndedReason
+) -> int:
+    """End what a key has made and nobody has begun. How many there were."""
+    now = database.clock.now()
+    async with database.write() as session:
+        result = await session.execute(
+            update(SessionRow)
+            .where(
+                SessionRow.account_id == account_id,
+                SessionRow.key_id == key_id,
+                SessionRow.state == SessionState.CREATED.value,
+                SessionRow.kind == SessionKind.WEBSOCKET.value,
+            )
+            .values(**_ending(reason, now))
+        )
+    return _affected(result)
 
 
 async def expire_sessions(database: Database) -> int:
@@ -245,9 +267,28 @@ async def begin_session(
         execution_options={"synchronize_session": False},
     )
     row = _existing(await session.scalar(select(SessionRow).where(*chosen)), session_id)
+    await _require_key(session, row, now)
     if row.state == SessionState.LIVE.value and row.node_id == node_id:
         return row
     raise _not_startable(_record(row, now))
+
+
+async def _require_key(session: AsyncSession, row: SessionRow, now: datetime) -> None:
+    """Raises `Unauthorized` where the key that made the session is not valid any more.
+
+    The key stays as it is until the transaction is over, so that whoever revokes it meanwhile
+    finds the session live.
+    """
+    if row.key_id is None:
+        return
+    key = await session.scalar(
+        select(KeyRow).where(KeyRow.id == row.key_id).with_for_update(read=True)
+    )
+    if key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
+        raise Unauthorized(
+            f"session {row.id} cannot begin: the key that made it is not valid any more; make "
+            "another session with a key that is"
+        )
 
 
 async def finish_session(
@@ -357,6 +398,9 @@ def _record(row: SessionRow, now: datetime) -> SessionRecord:
         id=row.id,
         account_id=row.account_id,
         agent_id=row.agent_id,
+        key_id=row.key_id,
+        token_id=row.token_id,
+        secret_hash=row.secret_hash,
         kind=SessionKind(row.kind),
         state=state,
         status=STATUS[state],

@@ -1,3 +1,4 @@
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -25,7 +26,9 @@ async def test_a_session_is_opened(server: Server) -> None:
     assert session["agent_id"] == agent["id"]
     assert session["kind"] == "websocket"
     assert session["status"] == "active"
-    assert session["websocket_url"] == f"ws://nur.test/v1/sessions/{session['id']}"
+    address, _, secret = session["websocket_url"].rpartition("/")
+    assert address == f"ws://nur.test/v1/sessions/{session['id']}"
+    assert re.fullmatch("ssk_[0-9a-f]{64}", secret)
     assert session["metadata"] == {"user_id": "usr_456", "channel": "web"}
     assert session["context"] == {"name": "Ada"}
     assert session["initial_message"] == "Hello! How can I help you today?"
@@ -34,7 +37,8 @@ async def test_a_session_is_opened(server: Server) -> None:
         datetime.fromisoformat(session[name]) for name in ("created_at", "expires_at")
     )
     assert abs(expires - created - timedelta(hours=1)) < timedelta(seconds=1)
-    assert await server.call("GET", f"/v1/sessions/{session['id']}") == session
+    read = await server.call("GET", f"/v1/sessions/{session['id']}")
+    assert read == {**session, "websocket_url": None}
 
 
 async def test_a_session_needs_no_body(server: Server) -> None:

@@ -12,6 +12,7 @@ from nur_server.api.idempotency import ApiRoute, keep_nothing
 from nur_server.api.objects import KeyObject, NewKeyObject, key_fields
 from nur_server.api.paging import Listing, WindowOf, envelope
 from nur_server.api.services import Services, services_of
+from nur_server.conversation.events import EndedReason
 from nur_server.errors import InvalidRequest
 from nur_server.store.records import KeyRecord
 
@@ -64,8 +65,12 @@ async def read(key_id: KeyId, server: Server, principal: Reader) -> KeyObject:
 
 @router.delete("/{key_id}", name="revoke_key", responses=declared(404))
 async def revoke(key_id: KeyId, server: Server, principal: Writer) -> KeyObject:
-    """Make a key useless, at once and for good."""
-    return _shown(await server.keys(principal.account_id).revoke(key_id))
+    """Make a key useless, at once and for good. Ends the sessions made with it, unless the server
+    is set to leave them."""
+    revoked = await server.keys(principal.account_id).revoke(key_id)
+    if server.settings.revoking_ends_sessions:
+        await server.live.end_key(principal.account_id, key_id, EndedReason.KEY_REVOKED)
+    return _shown(revoked)
 
 
 def _end_of(wanted: datetime | None, makers: datetime | None) -> datetime | None:

@@ -1,8 +1,8 @@
 """`/v1/ws` and `/v1/sessions/{id}`: the doors to a conversation over a WebSocket.
 
-Both speak the same JSON. `/v1/sessions/{id}` starts on connect, with the agent the session was
-made for; its id is authority enough. `/v1/ws` is opened with a key or a token, and waits for
-`session.update` or `session.resume`.
+Both speak the same JSON. `/v1/sessions/{id}/{secret}` starts on connect, with the agent the
+session was made for; without the secret it asks for a key. `/v1/ws` is opened with a key or a
+token, and waits for `session.update` or `session.resume`.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from nur_server.api import session_webhooks
-from nur_server.api.auth import Principal, identify
+from nur_server.api.auth import credential_of
+from nur_server.api.entry import Caller, Entrance, identify_guest, identify_opener
 from nur_server.api.errors import as_nur_error, ws_error
-from nur_server.api.scopes import CONNECT
 from nur_server.api.services import services_of
 from nur_server.api.tokens import MAX_SESSION_SECONDS
 from nur_server.api.webhook_bodies import WebhookBody
@@ -38,12 +38,10 @@ from nur_server.conversation.events import EndedReason
 from nur_server.errors import (
     BadRequest,
     Conflict,
-    Forbidden,
     InvalidRequest,
     NotFound,
     NurError,
     PayloadTooLarge,
-    Unauthorized,
     Unavailable,
 )
 from nur_server.opening.plan import (
@@ -57,6 +55,7 @@ from nur_server.opening.prepare import Identity, prepare
 from nur_server.options import UNSET, given
 from nur_server.ports import SessionAbout
 from nur_server.session.runner import Session
+from nur_server.session.setup import SessionAccess
 from nur_server.store.records import (
     AgentRecord,
     AgentStatus,
@@ -94,15 +93,16 @@ class QueryOptions:
 
 
 @router.websocket("/sessions/{session_id}")
-async def converse(socket: WebSocket, session_id: str) -> None:
+@router.websocket("/sessions/{session_id}/{secret}")
+async def converse(socket: WebSocket, session_id: str, secret: str | None = None) -> None:
     """The conversation of a stored session: begins, or goes on, at once."""
     door = Door(socket)
     await socket.accept()
     try:
         wanted = _query_options(socket.query_params)
-        dialect = RealtimeDialect(door.clock, wanted.frames)
+        dialect = RealtimeDialect(door.clock, wanted.frames, resume_token=door.resume_token)
         connection = door.connection(dialect)
-        await door.enter(session_id, wanted.audio, connection)
+        await door.enter(session_id, secret, wanted.audio, connection)
     except Exception as error:
         await door.refuse(error, _SESSION_CLOSE_CODES)
     else:
@@ -114,14 +114,16 @@ async def connect(socket: WebSocket) -> None:
     """A conversation set up by its client's first message."""
     door = Door(socket)
     await socket.accept()
-    dialect = RealtimeDialect(door.clock, AudioFrames.JSON, takes_binary_audio=False)
+    dialect = RealtimeDialect(
+        door.clock, AudioFrames.JSON, takes_binary_audio=False, resume_token=door.resume_token
+    )
     try:
         caller = await door.identify()
         first = await door.first_message()
         match first:
-            case wire.SessionResume(session_id):
+            case wire.SessionResume(session_id, resume_token):
                 connection = door.connection(dialect)
-                await door.resume(session_id, caller, connection)
+                await door.resume(session_id, caller.with_proof(resume_token), connection)
             case wire.SessionUpdate(part):
                 connection = door.connection(
                     dialect, greeting=lambda about: [dialect.updated(about)]
@@ -155,25 +157,14 @@ class Door:
 
     # Who is there, and what they want
 
-    async def identify(self) -> Principal | None:
-        """Whose connection it is. None: a token past its time, good for resuming only.
-
-        Raises `Unauthorized` and `Forbidden`.
-        """
-        try:
-            principal = await identify(
-                self._server, self._socket.headers.get("authorization"), token=self._token
-            )
-        except Unauthorized as error:
-            if error.code == "token_expired":
-                return None
-            raise Unauthorized(f"Authentication failed: {error.message}") from None
-        principal.require(CONNECT)
-        return principal
+    async def identify(self) -> Caller:
+        """Whose connection it is. Raises `Unauthorized` and `Forbidden`."""
+        return await identify_opener(self._server, self._socket.headers, self._socket.query_params)
 
     @property
-    def _token(self) -> str | None:
-        return self._socket.query_params.get("token")
+    def resume_token(self) -> Callable[[str], str]:
+        """Makes what a session's client comes back with."""
+        return self._server.resume_tokens.make
 
     async def first_message(self) -> wire.SessionUpdate | wire.SessionResume:
         """The message that says which session it is to be.
@@ -217,29 +208,29 @@ class Door:
     # Which session it is
 
     async def open(
-        self, part: wire.SessionPart, caller: Principal | None, connection: ClientConnection
+        self, part: wire.SessionPart, caller: Caller, connection: ClientConnection
     ) -> None:
         """A new session, as its client configures it.
 
         Raises `InvalidRequest`, `NotFound` (`agent_not_found`), `Conflict` for a paused agent,
         `Unavailable` (`at_capacity`), `Unauthorized`.
         """
-        if caller is None:
-            raise Unauthorized("Authentication failed: the token has expired; make a new one")
-        server = self._server
-        plan = await self._plan(part, caller.account_id)
-        prepared = prepare(plan, Identity(caller.account_id, ""), server.catalogue)
+        server, principal = self._server, caller.account
+        plan = await self._plan(part, principal.account_id)
+        prepared = prepare(plan, Identity(principal.account_id, ""), server.catalogue)
         webhook = self._webhook(plan)
         if plan.client_tools:
             tool_endpoints(plan, allow_private=server.settings.allow_private_urls)
         self._require_room()
         seconds = MAX_SESSION_SECONDS
-        if caller.token is not None:
-            seconds = caller.token.max_session_seconds
+        if principal.token is not None:
+            seconds = principal.token.max_session_seconds
             self._redeem()
-        record = await server.sessions(caller.account_id).create(
+        record = await server.sessions(principal.account_id).create(
             SessionFields(
                 agent_id=prepared.agent_id,
+                key_id=principal.key_id,
+                token_id=principal.token.token_id if principal.token else None,
                 expires_at=server.clock.now() + timedelta(seconds=seconds),
                 config={"session": echo(prepared.about), "warnings": list(prepared.warnings)},
             )
@@ -248,40 +239,40 @@ class Door:
             await session_webhooks.tell(server, record, webhook)
         await self._start(record, plan, connection)
 
-    async def resume(
-        self, session_id: str, caller: Principal | None, connection: ClientConnection
-    ) -> None:
+    async def resume(self, session_id: str, caller: Caller, connection: ClientConnection) -> None:
         """A live session whose client comes back.
 
-        Raises `NotFound`, `Forbidden`, and `Conflict` (`session_expired`) for one that is over.
+        Raises `NotFound`, `Unauthorized`, `Forbidden`, and `Conflict` (`session_expired`) for one
+        that is over.
         """
         session = self._server.live.get(session_id)
         if session is None:
-            raise _not_live(await find_session(self._server.database, session_id), session_id)
-        if caller is not None and caller.account_id != session.setup.account_id:
-            raise Forbidden(
-                f"session {session_id} belongs to another account", code="session_forbidden"
-            )
+            raise _not_live(await self._stored(session_id, caller), session_id)
+        _no_call(session_id, session.is_call)
+        Entrance.of_live(session).require(caller, self._server.resume_tokens)
         _come_back(session, None, connection)
 
     async def enter(
-        self, session_id: str, audio: AudioFormat | None, connection: ClientConnection
+        self,
+        session_id: str,
+        secret: str | None,
+        audio: AudioFormat | None,
+        connection: ClientConnection,
     ) -> None:
         """The stored session with this id, begun unless it is live.
 
         Raises `NotFound` (`session_not_found`, `agent_not_found`), `Conflict` (`session_expired`),
-        `InvalidRequest`, and `Unavailable` (`at_capacity`).
+        `InvalidRequest`, `Unauthorized`, `Forbidden`, and `Unavailable` (`at_capacity`).
         """
+        socket = self._socket
+        caller = await identify_guest(self._server, socket.headers, socket.query_params, secret)
         session = self._server.live.get(session_id)
         if session is not None:
+            _no_call(session_id, session.is_call)
+            Entrance.of_live(session).require(caller, self._server.resume_tokens)
             _come_back(session, audio, connection)
             return
-        record = await find_session(self._server.database, session_id)
-        if record is not None and record.kind in CALLS:
-            raise NotFound(
-                f"session {session_id} is a phone call, which no socket can join",
-                code="session_not_found",
-            )
+        record = await self._stored(session_id, caller)
         if record is None or record.state is not SessionState.CREATED or record.agent_id is None:
             raise _not_live(record, session_id)
         agent = await self._agent(record.agent_id, record.account_id)
@@ -292,6 +283,14 @@ class Door:
         """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
         if update.options.tools is not UNSET:
             await self._server.toolbox.checks.vet(given(update.options.tools, ()))
+
+    async def _stored(self, session_id: str, caller: Caller) -> SessionRecord | None:
+        """The stored session, for who may enter it. Raises `Unauthorized` and `Forbidden`."""
+        record = await find_session(self._server.database, session_id)
+        if record is not None:
+            _no_call(session_id, record.kind in CALLS)
+            Entrance.of_stored(record).require(caller, self._server.resume_tokens)
+        return record
 
     async def _plan(self, part: wire.SessionPart, account_id: str) -> SessionPlan:
         agent_id = agent_id_of(part)
@@ -321,7 +320,8 @@ class Door:
         if running is not None:
             _come_back(running, None, connection)
             return
-        identity = Identity(record.account_id, record.id, record.expires_at)
+        access = SessionAccess(record.key_id, record.token_id, record.secret_hash)
+        identity = Identity(record.account_id, record.id, record.expires_at, access=access)
         try:
             await server.opener.open(plan, identity, connection)
         except NurError as error:
@@ -347,8 +347,8 @@ class Door:
 
     def _redeem(self) -> None:
         """Use up the token where tokens are single-use."""
-        header = self._socket.headers.get("authorization", "")
-        self._server.tokens.redeem(self._token or header.split()[-1])
+        header = self._socket.headers.get("authorization")
+        self._server.tokens.redeem(self._socket.query_params.get("token") or credential_of(header))
 
     # Turned away
 
@@ -377,13 +377,17 @@ class Door:
             raise ConnectionError("the client is gone") from error
 
 
-def _come_back(session: Session, audio: AudioFormat | None, connection: ClientConnection) -> None:
-    """Serve a live session whose client connects again. Raises `NotFound`, `InvalidRequest`."""
-    if session.is_call:
+def _no_call(session_id: str, is_call: bool) -> None:
+    """Raises `NotFound`."""
+    if is_call:
         raise NotFound(
-            f"session {session.setup.session_id} is not held over a WebSocket",
+            f"session {session_id} is a phone call, which no socket can join",
             code="session_not_found",
         )
+
+
+def _come_back(session: Session, audio: AudioFormat | None, connection: ClientConnection) -> None:
+    """Serve a live session whose client connects again. Raises `InvalidRequest`."""
     running = session.about.options.output_format
     if audio is not None and audio != running:
         raise InvalidRequest(

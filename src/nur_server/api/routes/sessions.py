@@ -36,6 +36,7 @@ from nur_server.store.records import (
     SessionRecord,
     SessionStatus,
 )
+from nur_server.store.secrets import SESSION_PREFIX, hash_of, new_secret
 
 router = APIRouter(tags=["Sessions"], route_class=ApiRoute)
 
@@ -84,11 +85,14 @@ async def create(
             param="agent_id",
         )
     warnings = agents.session_warnings(server, agent, body)
+    secret = new_secret(SESSION_PREFIX)
     life = timedelta(seconds=server.settings.session_ttl_seconds)
     session = await server.sessions(principal.account_id).create(
         SessionFields(
             agent_id=agent_id,
             expires_at=server.clock.now() + life,
+            key_id=principal.key_id,
+            secret_hash=hash_of(secret),
             metadata=body.metadata or {},
             context=body.context or {},
             initial_message=body.initial_message,
@@ -99,13 +103,13 @@ async def create(
             },
         )
     )
-    return _shown(request, server, session)
+    base = websocket_base(request, server.settings)
+    return _shown(session, f"{base}/v1/sessions/{session.id}/{secret}")
 
 
 @router.get("/agents/{agent_id}/sessions", name="list_agent_sessions", responses=declared(404))
 async def list_of_agent(
     agent_id: AgentId,
-    request: Request,
     window: WindowOf,
     server: Server,
     principal: Reader,
@@ -120,13 +124,12 @@ async def list_of_agent(
         offset=window.offset,
         cursor=window.cursor,
     )
-    fields = envelope(page, window, lambda session: _shown(request, server, session))
+    fields = envelope(page, window, _shown)
     return SessionList(**fields, sessions=fields["data"])
 
 
 @router.get("/sessions", name="list_sessions", responses=declared())
 async def list_all(
-    request: Request,
     window: WindowOf,
     server: Server,
     principal: Reader,
@@ -147,17 +150,15 @@ async def list_all(
         offset=window.offset,
         cursor=window.cursor,
     )
-    fields = envelope(page, window, lambda session: _shown(request, server, session))
+    fields = envelope(page, window, _shown)
     return SessionList(**fields, sessions=fields["data"])
 
 
 @router.get("/sessions/{session_id}", name="get_session", responses=declared(404))
-async def read(
-    session_id: SessionId, request: Request, server: Server, principal: Reader
-) -> SessionObject:
+async def read(session_id: SessionId, server: Server, principal: Reader) -> SessionObject:
     """One session."""
     session = await server.sessions(principal.account_id).get(session_id)
-    return _shown(request, server, session)
+    return _shown(session)
 
 
 @router.get("/sessions/{session_id}/transcript", name="get_transcript", responses=declared(404))
@@ -175,19 +176,16 @@ async def analysis(session_id: SessionId, server: Server, principal: Reader) -> 
 
 @router.post("/sessions/{session_id}/end", name="end_session", responses=declared(404))
 @router.delete("/sessions/{session_id}", name="end_session_by_delete", responses=declared(404))
-async def end(
-    session_id: SessionId, request: Request, server: Server, principal: Writer
-) -> SessionObject:
+async def end(session_id: SessionId, server: Server, principal: Writer) -> SessionObject:
     """End a session. One that is over stays as it is. Its record is kept."""
     stored = server.sessions(principal.account_id)
     session = await stored.get(session_id)
     if session.kind in CALLS:
         await server.calls.end(principal.account_id, session_id)
-        return _shown(request, server, await stored.get(session_id))
+        return _shown(await stored.get(session_id))
     await server.live.end(session_id, EndedReason.CLIENT_ENDED)
-    return _shown(request, server, await stored.end(session_id, EndedReason.CLIENT_ENDED))
+    return _shown(await stored.end(session_id, EndedReason.CLIENT_ENDED))
 
 
-def _shown(request: Request, server: Services, session: SessionRecord) -> SessionObject:
-    base = websocket_base(request, server.settings)
-    return session_object(session, base, session.config.get("warnings", ()))
+def _shown(session: SessionRecord, websocket_url: str | None = None) -> SessionObject:
+    return session_object(session, session.config.get("warnings", ()), websocket_url)

@@ -1,7 +1,7 @@
 """JSON on the socket to and from what the server works with."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, assert_never
 
@@ -138,11 +138,17 @@ class RealtimeDialect:
     """Implements `transports.client.Dialect` for one connection."""
 
     def __init__(
-        self, clock: Clock, frames: AudioFrames | None = None, *, takes_binary_audio: bool = True
+        self,
+        clock: Clock,
+        frames: AudioFrames | None = None,
+        *,
+        takes_binary_audio: bool = True,
+        resume_token: Callable[[str], str] | None = None,
     ) -> None:
         """`frames` None: agent audio is JSON until the client sends a binary frame. Without
-        `takes_binary_audio` a binary frame is JSON."""
+        `takes_binary_audio` a binary frame is JSON. `resume_token` makes the one of a session."""
         self._clock = clock
+        self._resume_token = resume_token
         self._frames = frames or AudioFrames.JSON
         self._answers_alike = frames is None
         self._takes_binary_audio = takes_binary_audio
@@ -204,6 +210,9 @@ class RealtimeDialect:
             session_id=about.session_id,
             config=echo(about),
             expires_at=int(expires_at.timestamp()) if expires_at else 0,
+            resume_token=self._resume_token(about.session_id)
+            if self._resume_token
+            else msgspec.UNSET,
         )
         return [_write(ready)]
 

@@ -109,6 +109,8 @@ class SessionUpdate(Struct, tag_field="type", tag="session.update"):
 
 class SessionResume(Struct, tag_field="type", tag="session.resume"):
     session_id: str
+    resume_token: str | None = None
+    """Of `session.ready`, where the connection itself has shown no credential for the session."""
 
 
 class SessionEnd(Struct, tag_field="type", tag="session.end"):
@@ -168,6 +170,8 @@ class SessionReady(ServerMessage, tag="session.ready", kw_only=True):
     config: dict[str, Any]
     expires_at: int
     """Seconds since 1970."""
+    resume_token: str | UnsetType = UNSET
+    """Good for coming back to this session, and for nothing else."""
 
 
 class SessionUpdated(ServerMessage, tag="session.updated", kw_only=True):
