@@ -18,8 +18,8 @@ import uvicorn
 from bench.server import free_port
 from nur_server.api.app import Telephony, create_app
 from nur_server.calls.policy import CallPolicy
-from nur_server.jobs.queue import Pace
 from nur_server.jobs.work import Times
+from nur_server.jobs.worker import Pace
 from nur_server.ports import DialRequest, HangupCause
 from nur_server.providers.catalogue import Catalogue
 from nur_server.settings import Settings

@@ -8,8 +8,14 @@ import pytest
 
 from nur_server.api.app import Telephony
 from nur_server.store.accounts import Accounts
+from nur_server.store.deliveries import (
+    record_event,
+)
+from nur_server.store.events import (
+    EVENT_NAMES,
+    EventType,
+)
 from nur_server.store.records import SessionFields
-from nur_server.store.webhooks import EVENT_NAMES, EventType, record_event
 from nur_server.transports.loopback import Answer, HangUp, HearOut, Ring
 from tests.api.conftest import Server, Start
 from tests.calls.exchange import GENEROUS, QUICK

@@ -25,8 +25,8 @@ from nur_server.api.services import Services
 from nur_server.audio.resample import resample
 from nur_server.cli.line import RATE
 from nur_server.cli.voices import hear, speak
-from nur_server.jobs.queue import Pace
 from nur_server.jobs.work import Times
+from nur_server.jobs.worker import Pace
 from nur_server.ports import HangupCause, Samples
 from nur_server.providers.moonshine import NAME as EARS
 from nur_server.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from nur_server.clock import SystemClock
-from nur_server.jobs.queue import Pace
+from nur_server.jobs.worker import Pace
 from nur_server.store.accounts import Accounts
 from nur_server.store.engine import Database
 from tests.store.conftest import empty_url, kind, postgresql, prepared_name, prepared_url

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound
-from nur_server.jobs.queue import Queue, Run
+from nur_server.jobs.worker import Run, Worker
 from nur_server.ports import SessionSummary
 from nur_server.store.agents import Agents
 from nur_server.store.analyses import POST_CALL, request_lost_analyses
@@ -17,7 +17,10 @@ from nur_server.store.records import SessionFields, SessionRecord
 from nur_server.store.schema import WebhookEventRow
 from nur_server.store.sessions import Sessions, end_lost_sessions
 from nur_server.store.sink import StoreSink
-from nur_server.store.webhooks import WebhookFields, Webhooks
+from nur_server.store.webhooks import (
+    WebhookFields,
+    Webhooks,
+)
 from tests.store.samples import agent
 
 from .conftest import ACCOUNT, QUICK, eventually
@@ -118,9 +121,9 @@ async def test_a_conversation_that_is_over_is_worked_on_once_where_its_agent_ask
     wanted = await Sessions(database, ACCOUNT).create(
         SessionFields(agent_id=analysed.id, expires_at=database.clock.now() + timedelta(hours=1))
     )
-    queue = Queue(database, NODE, QUICK)
-    queue.register(POST_CALL, work)
-    await queue.start()
+    worker = Worker(database, NODE, QUICK)
+    worker.register(POST_CALL, work)
+    await worker.start()
     sink = StoreSink(database, NODE)
     for each in (session, wanted):
         await sink.session_started(each.id)
@@ -136,5 +139,5 @@ async def test_a_conversation_that_is_over_is_worked_on_once_where_its_agent_ask
         return worked_on == [wanted.id]
 
     await eventually(is_done)
-    await queue.stop()
+    await worker.stop()
     assert worked_on == [wanted.id]

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from nur_server.conversation.config import ToolSpec
 from nur_server.errors import NotFound, ProviderRejected, ProviderUnreachable
 from nur_server.jobs.post_call import MAX_FAILURES, PostCall
-from nur_server.jobs.queue import Run
+from nur_server.jobs.worker import Run
 from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Call, Fail, Reply, ScriptedLanguageModel
 from nur_server.store.agents import Agents
@@ -20,7 +20,10 @@ from nur_server.store.records import SessionFields
 from nur_server.store.schema import WebhookEventRow
 from nur_server.store.sessions import Sessions
 from nur_server.store.sink import StoreSink
-from nur_server.store.webhooks import WebhookFields, Webhooks
+from nur_server.store.webhooks import (
+    WebhookFields,
+    Webhooks,
+)
 from tests.store.samples import agent, turn
 
 from .conftest import ACCOUNT

@@ -4,10 +4,16 @@ import pytest
 from sqlalchemy import func, select, update
 
 from nur_server.clock import ManualClock
-from nur_server.jobs.queue import Queue
 from nur_server.jobs.retention import clean
+from nur_server.jobs.worker import Worker
 from nur_server.store.accounts import Accounts
+from nur_server.store.deliveries import (
+    record_event,
+)
 from nur_server.store.engine import Database
+from nur_server.store.events import (
+    EventType,
+)
 from nur_server.store.outbox import prepare
 from nur_server.store.retention import DELIVERIES_KEPT
 from nur_server.store.schema import (
@@ -16,7 +22,11 @@ from nur_server.store.schema import (
     WebhookEventRow,
     WebhookRow,
 )
-from nur_server.store.webhooks import EventType, WebhookFields, Webhooks, attach, record_event
+from nur_server.store.webhooks import (
+    WebhookFields,
+    Webhooks,
+    attach,
+)
 
 from .conftest import ACCOUNT
 
@@ -54,9 +64,9 @@ async def count(database: Database, table: type[Table]) -> int:
 
 
 async def test_old_events_go_with_their_deliveries_and_one_off_webhooks(aged: Database) -> None:
-    queue = Queue(aged, "node-a")
-    assert await clean(aged, queue) > 0
-    assert await clean(aged, queue) == 0
+    worker = Worker(aged, "node-a")
+    assert await clean(aged, worker) > 0
+    assert await clean(aged, worker) == 0
     assert await count(aged, WebhookEventRow) == 1
     assert await count(aged, WebhookDeliveryRow) == 2
     async with aged.read() as session:

@@ -7,8 +7,8 @@ import pytest
 
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import RateLimited
-from nur_server.jobs.queue import Queue
 from nur_server.jobs.scheduled_calls import GRACE, ScheduledCalls
+from nur_server.jobs.worker import Worker
 from nur_server.store.announcing import PLACE
 from nur_server.store.call_records import (
     CallFields,
@@ -33,11 +33,11 @@ class Desk:
         self.missed: list[str] = []
         self.busy = 0
         """Times the account has to wait yet."""
-        self.queue = Queue(database, "node-a", QUICK)
+        self.worker = Worker(database, "node-a", QUICK)
         work = ScheduledCalls(
             self.calls, database.clock, place_call=self.place, miss_call=self.miss
         )
-        self.queue.register(PLACE, work.place)
+        self.worker.register(PLACE, work.place)
 
     async def place(self, call_id: str) -> None:
         if self.busy:
@@ -68,9 +68,9 @@ class Desk:
 @pytest.fixture
 async def desk(database: Database) -> AsyncIterator[Desk]:
     made = Desk(database)
-    await made.queue.start()
+    await made.worker.start()
     yield made
-    await made.queue.stop()
+    await made.worker.stop()
 
 
 async def test_a_call_is_placed_when_its_time_has_come(desk: Desk) -> None:
@@ -109,11 +109,11 @@ async def test_after_an_outage_late_calls_are_placed_within_the_grace(database: 
     desk = Desk(database)
     late = await desk.schedule(desk.now() - GRACE / 2)
     too_late = await desk.schedule(desk.now() - 2 * GRACE)
-    await desk.queue.start()
+    await desk.worker.start()
     await desk.until_placed(late)
 
     async def is_missed() -> bool:
         return desk.missed == [too_late.id]
 
     await eventually(is_missed)
-    await desk.queue.stop()
+    await desk.worker.stop()

@@ -11,22 +11,28 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from nur_server.clock import SystemClock
 from nur_server.errors import Conflict, InvalidRequest
-from nur_server.jobs.queue import Queue
 from nur_server.jobs.webhooks import Deliverer, check_receiver
+from nur_server.jobs.worker import Worker
 from nur_server.providers.net import guarded_client
-from nur_server.store.deliveries import Deliveries
+from nur_server.store.deliveries import (
+    DELIVER,
+    DeliveryStatus,
+    record_event,
+)
+from nur_server.store.delivery_log import (
+    Deliveries,
+    DeliveryRecord,
+)
 from nur_server.store.engine import Database
+from nur_server.store.events import (
+    EventType,
+)
 from nur_server.store.schema import WebhookRow
 from nur_server.store.webhooks import (
-    DELIVER,
-    DeliveryRecord,
-    DeliveryStatus,
-    EventType,
     NewSecret,
     WebhookFields,
     Webhooks,
     attach,
-    record_event,
 )
 
 from .conftest import ACCOUNT, QUICK, eventually
@@ -42,7 +48,7 @@ CALL = (
 
 
 class Post:
-    """Webhooks of one account, and the queue that delivers them."""
+    """Webhooks of one account, and the worker that delivers them."""
 
     def __init__(self, database: Database, receiver: Receiver) -> None:
         self.database = database
@@ -89,16 +95,16 @@ class Post:
 @asynccontextmanager
 async def delivering(database: Database, back_off: Sequence[float] = (0.1,)) -> AsyncIterator[None]:
     async with guarded_client(allow_private=True) as client:
-        queue = Queue(database, "node-a", QUICK)
+        worker = Worker(database, "node-a", QUICK)
         deliverer = Deliverer(
             database, client, CLOCK, allow_private=True, back_off_seconds=back_off
         )
-        queue.register(DELIVER, deliverer.deliver)
-        await queue.start()
+        worker.register(DELIVER, deliverer.deliver)
+        await worker.start()
         try:
             yield
         finally:
-            await queue.stop()
+            await worker.stop()
 
 
 @pytest.fixture
@@ -286,21 +292,21 @@ async def test_private_receivers_are_refused_by_name_and_by_number(database: Dat
     ):
         post = Post(database, receiver)
         await post.subscribe()
-        queue = Queue(database, "node-a", QUICK)
-        queue.register(
+        worker = Worker(database, "node-a", QUICK)
+        worker.register(
             DELIVER,
             Deliverer(
                 database, client, CLOCK, allow_private=False, back_off_seconds=(3600,)
             ).deliver,
         )
-        await queue.start()
+        await worker.start()
         await post.happen(EventType.SESSION_ENDED)
 
         async def is_attempted() -> bool:
             return (await post.log())[0].attempts > 0
 
         await eventually(is_attempted)
-        await queue.stop()
+        await worker.stop()
         (refused,) = await post.log()
     assert "Address refused" in (refused.error or "")
     assert receiver.received == []

@@ -8,8 +8,13 @@ from nur_server.api.webhook_bodies import WebhookBody
 from nur_server.errors import InvalidRequest
 from nur_server.jobs.webhooks import check_receiver
 from nur_server.options import WebhookOptions
+from nur_server.store.events import (
+    EVERY_EVENT,
+)
 from nur_server.store.records import SessionRecord
-from nur_server.store.webhooks import EVERY_EVENT, attach_webhook
+from nur_server.store.webhooks import (
+    attach_webhook,
+)
 
 
 def read_webhook(part: WebhookOptions, *, allow_private: bool) -> WebhookBody:

@@ -5,7 +5,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from nur_server.agents.kinds import Body, SigningSecret
-from nur_server.store.webhooks import EVENT_NAMES
+from nur_server.store.events import (
+    EVENT_NAMES,
+)
 
 MAX_URL = 2000
 

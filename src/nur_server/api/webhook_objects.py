@@ -7,7 +7,12 @@ from pydantic import BaseModel, Field
 
 from nur_server.api.paging import Listing
 from nur_server.clock import iso
-from nur_server.store.webhooks import DeliveryRecord, WebhookRecord
+from nur_server.store.delivery_log import (
+    DeliveryRecord,
+)
+from nur_server.store.webhooks import (
+    WebhookRecord,
+)
 
 
 class WebhookObject(BaseModel):

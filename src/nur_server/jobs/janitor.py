@@ -8,8 +8,8 @@ import structlog
 
 from nur_server.cluster.presence import Presence
 from nur_server.errors import NurError
-from nur_server.jobs.queue import Queue
 from nur_server.jobs.retention import clean
+from nur_server.jobs.worker import Worker
 from nur_server.store.analyses import request_lost_analyses
 from nur_server.store.announcing import announce_lost_sessions
 from nur_server.store.engine import Database
@@ -38,14 +38,14 @@ class Janitor:
         self,
         database: Database,
         presence: Presence,
-        queue: Queue,
+        worker: Worker,
         on_lost: Sequence[OnLost] = (),
         *,
         round_seconds: float = ROUND_SECONDS,
     ) -> None:
         self._database = database
         self._presence = presence
-        self._queue = queue
+        self._worker = worker
         self._on_lost = on_lost
         self._round_seconds = round_seconds
         self._rounds = 0
@@ -67,7 +67,7 @@ class Janitor:
             return
         for lost in await self._presence.lost():
             await self._see_to(lost)
-        if adopted := await self._queue.adopt(self._presence.present()):
+        if adopted := await self._worker.adopt(self._presence.present()):
             log.warning("janitor.adopted", jobs=adopted)
         if self._rounds % CLEAN_EVERY == 0:
             await self._clean()
@@ -84,5 +84,5 @@ class Janitor:
 
     async def _clean(self) -> None:
         for _ in range(CLEAN_AT_ONCE):
-            if not await clean(self._database, self._queue):
+            if not await clean(self._database, self._worker):
                 return

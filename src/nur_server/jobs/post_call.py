@@ -14,7 +14,7 @@ from nur_server.conversation.config import ToolSpec
 from nur_server.conversation.events import Role
 from nur_server.conversation.record import Turn
 from nur_server.errors import NurError, ProviderError, ProviderGarbled, ProviderTimeout
-from nur_server.jobs.queue import Run
+from nur_server.jobs.worker import Run
 from nur_server.ports import LanguageModel, ReplyRequest, TextDelta, ToolCallDelta
 from nur_server.providers.catalogue import Catalogue
 from nur_server.store.analyses import (

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from nur_server.clock import Clock
-from nur_server.jobs.queue import Run
+from nur_server.jobs.worker import Run
 from nur_server.store.announcing import time_key
 from nur_server.store.call_records import CallStatus
 from nur_server.store.calls import (

@@ -19,9 +19,14 @@ from standardwebhooks.webhooks import Webhook
 
 from nur_server.clock import Clock, iso
 from nur_server.errors import InvalidRequest
-from nur_server.jobs.queue import Run
+from nur_server.jobs.worker import Run
 from nur_server.providers.net import check_url
-from nur_server.store.deliveries import Attempt, Outcome, claim_attempt, finish_attempt
+from nur_server.store.deliveries import (
+    Attempt,
+    Outcome,
+    claim_attempt,
+    finish_attempt,
+)
 from nur_server.store.engine import Database
 
 ATTEMPT_SECONDS = 10.0

@@ -9,14 +9,16 @@ from nur_server.clock import Clock
 from nur_server.cluster.presence import BEAT_SECONDS, Presence
 from nur_server.jobs.janitor import ROUND_SECONDS, Janitor, OnLost
 from nur_server.jobs.post_call import PostCall
-from nur_server.jobs.queue import Pace, Queue
 from nur_server.jobs.scheduled_calls import ScheduledCalls
 from nur_server.jobs.webhooks import BACK_OFF_SECONDS, Deliverer
+from nur_server.jobs.worker import Pace, Worker
 from nur_server.providers.net import guarded_client
 from nur_server.store.analyses import POST_CALL, request_lost_analyses
 from nur_server.store.announcing import PLACE, announce_lost_sessions
+from nur_server.store.deliveries import (
+    DELIVER,
+)
 from nur_server.store.engine import Database
-from nur_server.store.webhooks import DELIVER
 
 FINISH_SECONDS = 3.0
 """Longest wait, as the node stops, for what its last sessions have left to do."""
@@ -57,7 +59,7 @@ class Work:
         self._node_id = node_id
         self._runs_jobs = runs_jobs
         self._client = guarded_client(allow_private=allow_private)
-        self.queue = Queue(database, node_id, times.pace)
+        self.worker = Worker(database, node_id, times.pace)
         deliverer = Deliverer(
             database,
             self._client,
@@ -65,14 +67,14 @@ class Work:
             allow_private=allow_private,
             back_off_seconds=times.back_off,
         )
-        self.queue.register(DELIVER, deliverer.deliver)
+        self.worker.register(DELIVER, deliverer.deliver)
         if scheduled_calls is not None:
-            self.queue.register(PLACE, scheduled_calls.place)
+            self.worker.register(PLACE, scheduled_calls.place)
         if post_call is not None:
-            self.queue.register(POST_CALL, post_call.work)
+            self.worker.register(POST_CALL, post_call.work)
         self.presence = Presence(database, node_id, beat_seconds=times.beat)
         self._janitor = Janitor(
-            database, self.presence, self.queue, on_lost, round_seconds=times.round
+            database, self.presence, self.worker, on_lost, round_seconds=times.round
         )
         self._stopping = asyncio.Event()
         self._cleaning: asyncio.Task[None] | None = None
@@ -83,18 +85,18 @@ class Work:
         await request_lost_analyses(self._database, self._node_id)
         await self.presence.start()
         if self._runs_jobs:
-            await self.queue.start()
+            await self.worker.start()
             self._cleaning = asyncio.create_task(self._janitor.run(self._stopping), name="janitor")
 
     async def stop(self) -> None:
         """Bounded. What is due is done if it can be at once; the rest is left to the next start, or
         to another node."""
         if self._runs_jobs:
-            await self.queue.finish(FINISH_SECONDS)
+            await self.worker.finish(FINISH_SECONDS)
         self._stopping.set()
         if self._cleaning is not None:
             with suppress(asyncio.CancelledError):
                 await self._cleaning
-        await self.queue.stop()
+        await self.worker.stop()
         await self.presence.stop()
         await self._client.aclose()

@@ -10,13 +10,18 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.errors import NotFound
+from nur_server.store.deliveries import (
+    record_event,
+)
 from nur_server.store.engine import Database, insert_into
+from nur_server.store.events import (
+    EventType,
+)
 from nur_server.store.outbox import Job, enqueue
 from nur_server.store.records import SessionState
 from nur_server.store.schema import AgentRow, AnalysisRow, SessionRow
 from nur_server.store.sessions import LOST
 from nur_server.store.tool_calls import require_session
-from nur_server.store.webhooks import EventType, record_event
 
 SETTING = "analysis"
 """The agent's setting that says what its conversations are analysed for."""

@@ -10,11 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from nur_server.clock import iso
 from nur_server.store.analyses import request_analysis
 from nur_server.store.call_records import CallRecord, CallStatus, Purpose
+from nur_server.store.deliveries import (
+    record_event,
+)
 from nur_server.store.engine import Database
+from nur_server.store.events import (
+    EventType,
+)
 from nur_server.store.outbox import Job, enqueue
 from nur_server.store.records import SessionState
 from nur_server.store.schema import SessionRow, WebhookEventRow, WebhookRow
-from nur_server.store.webhooks import EventType, attach, record_event
+from nur_server.store.webhooks import (
+    attach,
+)
 
 PLACE = "call.place"
 """Name of the job that places a scheduled call; there is one job per time a call was given."""

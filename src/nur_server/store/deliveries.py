@@ -1,130 +1,199 @@
-"""Deliveries of webhooks: their log, and the statements that move one forward.
+"""Deliveries of webhooks: everything that makes one and moves it forward.
+
+An event is recorded in the transaction that makes it happen, once per key, together with one
+delivery per subscriber and the job of its first attempt. Nothing is stored of an event that nobody
+subscribed to.
 
 A delivery is attempted by the job whose number is its next attempt's and which claims it first;
 the same job may claim it again, after it was cut off. Deliveries about one subject to one webhook
-wait for the earlier ones: the job of a later one finds that it has to wait and ends, and whoever
-brings the earlier one to its end puts a new job down for it.
+wait for the earlier ones: the job of a later one finds that it has to wait and ends, and the
+transaction that ends the earlier one enqueues a new job for it.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
+from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.clock import iso
-from nur_server.errors import Conflict, NotFound
-from nur_server.store.engine import Database
-from nur_server.store.outbox import enqueue
-from nur_server.store.paging import DEFAULT_LIMIT, read_page
-from nur_server.store.records import Page
+from nur_server.ids import EVENT, new_id
+from nur_server.store.engine import Database, insert_into
+from nur_server.store.events import EventType, name_of
+from nur_server.store.outbox import Job, QueueName, enqueue
 from nur_server.store.schema import (
     WebhookDeliveryRow,
     WebhookEventRow,
     WebhookRow,
     WebhookSecretRow,
 )
-from nur_server.store.webhooks import (
-    GIVE_UP_AFTER,
-    DeliveryRecord,
-    DeliveryStatus,
-    attempt_job,
-    delivery_record,
-)
 
+DELIVERY = "dlv"
+DELIVER = "webhook.deliver"
+"""The job that makes one attempt at one delivery."""
+GIVE_UP_AFTER = timedelta(hours=24)
+"""From the event, or from a replay, to the last attempt."""
 KEPT_ATTEMPTS = 20
-"""In a delivery's history."""
+"""Attempts in a delivery's history; older ones are dropped."""
 DISABLED_AFTER = timedelta(days=5)
 """A webhook that has failed for so long, without one success, is disabled."""
+
+
+class DeliveryStatus(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Given up."""
+    CANCELED = "canceled"
+    """Its webhook was disabled before it was delivered."""
+
+
 PENDING = DeliveryStatus.PENDING.value
 
 
-class Deliveries:
-    """The deliveries of one account."""
+# Recording an event, inside the transaction that makes it happen
 
-    def __init__(self, database: Database, account_id: str) -> None:
-        self._database = database
-        self._account_id = account_id
 
-    async def get(self, delivery_id: str) -> DeliveryRecord:
-        """Raises `NotFound`."""
-        async with self._database.read() as session:
-            return delivery_record(await self._row(session, delivery_id))
+async def record_event(
+    session: AsyncSession,
+    account_id: str,
+    type: EventType,
+    subject_id: str,
+    data: Mapping[str, Any],
+    *,
+    now: datetime,
+    agent_id: str | None = None,
+    key: str | None = None,
+) -> str | None:
+    """Put down that something happened, for everybody who wants to be told.
 
-    async def list(
-        self,
-        *,
-        webhook_id: str | None = None,
-        subject_id: str | None = None,
-        status: DeliveryStatus | None = None,
-        limit: int = DEFAULT_LIMIT,
-        offset: int = 0,
-        cursor: str | None = None,
-    ) -> Page[DeliveryRecord]:
-        """Those that pass every filter given. Raises `InvalidRequest` for a bad window."""
-        filters: list[ColumnElement[bool]] = [WebhookDeliveryRow.account_id == self._account_id]
-        if webhook_id is not None:
-            filters.append(WebhookDeliveryRow.webhook_id == webhook_id)
-        if subject_id is not None:
-            filters.append(WebhookDeliveryRow.subject_id == subject_id)
-        if status is not None:
-            filters.append(WebhookDeliveryRow.status == status.value)
-        async with self._database.read() as session:
-            return await read_page(
-                session,
-                WebhookDeliveryRow,
-                filters,
-                delivery_record,
-                limit=limit,
-                offset=offset,
-                cursor=cursor,
-            )
+    `subject_id` is the id of the session's row: deliveries about one subject to one receiver are
+    made in the order they were recorded. `key` names the occurrence (default: subject and type);
+    the same key is recorded once. `data` is JSON and goes out as it is. The event's id; None where
+    nobody asked for it or it was recorded before.
+    """
+    wanted = await _subscribers(session, account_id, type, subject_id, agent_id)
+    if not wanted:
+        return None
+    event = _event(new_id(EVENT), account_id, type, subject_id, data, agent_id, now, key=key)
+    names = [column.key for column in WebhookEventRow.__table__.columns]
+    recorded = await session.scalar(
+        insert_into(session, WebhookEventRow)
+        .values({name: getattr(event, name) for name in names})
+        .on_conflict_do_nothing(index_elements=["account_id", "key"])
+        .returning(WebhookEventRow.id)
+    )
+    if recorded is None:
+        return None
+    for webhook, name in wanted:
+        await _deliver(session, webhook, event, name)
+    return event.id
 
-    async def replay(self, delivery_id: str) -> DeliveryRecord:
-        """Deliver once more what was delivered, given up or canceled, with the same event id.
 
-        Raises `NotFound`, and `Conflict` while it is still being delivered or where its webhook
-        is disabled.
-        """
-        now = self._database.clock.now()
-        async with self._database.write() as session:
-            row = await self._row(session, delivery_id, lock=True)
-            webhook = await _webhook_of(session, row)
-            if row.status == PENDING:
-                raise Conflict(
-                    f"expected a delivery that is over, but {delivery_id} is still being made",
-                    code="delivery_pending",
-                )
-            if not webhook.enabled:
-                raise Conflict(
-                    f"expected an enabled webhook, but {webhook.id} is disabled; enable it first",
-                    code="webhook_disabled",
-                )
-            row.status, row.claimed_by = PENDING, None
-            row.next_attempt_at, row.give_up_at = now, now + GIVE_UP_AFTER
-            await session.flush()
-            await enqueue(session, attempt_job(row, webhook))
-            return delivery_record(row)
+async def record_test(session: AsyncSession, webhook: WebhookRow, now: datetime) -> str:
+    """Record a `webhook.test` event for one webhook alone. Returns the id of its delivery."""
+    event_id = new_id(EVENT)
+    data = {"webhook_id": webhook.id, "message": "This is a test."}
+    event = _event(
+        event_id, webhook.account_id, EventType.TEST, event_id, data, webhook.agent_id, now
+    )
+    session.add(event)
+    await session.flush()
+    return await _deliver(session, webhook, event, EventType.TEST.value)
 
-    async def _row(
-        self, session: AsyncSession, delivery_id: str, *, lock: bool = False
-    ) -> WebhookDeliveryRow:
-        chosen = select(WebhookDeliveryRow).where(
-            WebhookDeliveryRow.id == delivery_id, WebhookDeliveryRow.account_id == self._account_id
+
+async def _subscribers(
+    session: AsyncSession,
+    account_id: str,
+    type: EventType,
+    subject_id: str,
+    agent_id: str | None,
+) -> list[tuple[WebhookRow, str]]:
+    """Who wants to be told, and in which words."""
+    found = await session.scalars(
+        select(WebhookRow)
+        .where(
+            WebhookRow.account_id == account_id,
+            WebhookRow.enabled.is_(True),
+            or_(WebhookRow.subject_id.is_(None), WebhookRow.subject_id == subject_id),
+            or_(WebhookRow.agent_id.is_(None), WebhookRow.agent_id == agent_id),
         )
-        row = await session.scalar(chosen.with_for_update() if lock else chosen)
-        if row is None:
-            raise NotFound(
-                f"no webhook delivery {delivery_id!r}",
-                code="webhook_delivery_not_found",
-                param="delivery_id",
-            )
-        return row
+        .order_by(WebhookRow.created_at, WebhookRow.id)
+    )
+    named = [(row, name_of(type, row.events)) for row in found]
+    return [(row, name) for row, name in named if name is not None]
 
 
-# Moving one forward
+async def _deliver(
+    session: AsyncSession, webhook: WebhookRow, event: WebhookEventRow, name: str
+) -> str:
+    row = WebhookDeliveryRow(
+        id=new_id(DELIVERY),
+        account_id=event.account_id,
+        webhook_id=webhook.id,
+        event_id=event.id,
+        subject_id=event.subject_id,
+        type=name,
+        status=DeliveryStatus.PENDING.value,
+        attempts=0,
+        history=[],
+        give_up_at=event.created_at + GIVE_UP_AFTER,
+        next_attempt_at=event.created_at,
+        created_at=event.created_at,
+    )
+    session.add(row)
+    await session.flush()
+    await enqueue(session, _attempt(row, webhook))
+    return row.id
+
+
+def _attempt(row: WebhookDeliveryRow, webhook: WebhookRow) -> Job:
+    """A job that makes a delivery's next attempt. Of several for one attempt, one makes it."""
+    number = row.attempts + 1
+    return Job(
+        name=DELIVER,
+        payload={"delivery_id": row.id, "attempt": number},
+        key=f"{row.id}:{number}:{token_hex(4)}",
+        queue=QueueName.WEBHOOKS,
+        partition=_receiver(webhook),
+    )
+
+
+def _receiver(webhook: WebhookRow) -> str:
+    """Names who is behind an address, so that a slow one holds up its own deliveries alone."""
+    address = webhook.url.partition("?")[0]
+    return hashlib.sha256(f"{webhook.account_id} {address}".encode()).hexdigest()[:32]
+
+
+def _event(
+    event_id: str,
+    account_id: str,
+    type: EventType,
+    subject_id: str,
+    data: Mapping[str, Any],
+    agent_id: str | None,
+    now: datetime,
+    *,
+    key: str | None = None,
+) -> WebhookEventRow:
+    return WebhookEventRow(
+        id=event_id,
+        account_id=account_id,
+        key=key or f"{subject_id}:{type.value}",
+        type=type.value,
+        subject_id=subject_id,
+        agent_id=agent_id,
+        data=dict(data),
+        created_at=now,
+    )
+
+
+# Moving a delivery forward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,9 +301,17 @@ async def finish_attempt(
         else:
             row.next_attempt_at = retry_at
             await session.flush()
-            job = attempt_job(row, await _webhook_of(session, row))
+            job = _attempt(row, await _webhook_of(session, row))
             await enqueue(session, replace(job, at=retry_at))
         return DeliveryStatus(row.status)
+
+
+async def restart(session: AsyncSession, row: WebhookDeliveryRow, now: datetime) -> None:
+    """Make a delivery that is over pending again, and enqueue its next attempt."""
+    row.status, row.claimed_by = PENDING, None
+    row.next_attempt_at, row.give_up_at = now, now + GIVE_UP_AFTER
+    await session.flush()
+    await enqueue(session, _attempt(row, await _webhook_of(session, row)))
 
 
 async def _is_first(session: AsyncSession, row: WebhookDeliveryRow) -> bool:
@@ -278,7 +355,7 @@ async def _end(
     )
     if waiting is not None:
         webhook = await _webhook_of(session, row)
-        await enqueue(session, attempt_job(waiting, webhook))
+        await enqueue(session, _attempt(waiting, webhook))
 
 
 async def _webhook_of(session: AsyncSession, row: WebhookDeliveryRow) -> WebhookRow:

@@ -1,9 +1,9 @@
-"""Work that must not be lost, put down in the transaction of the row it belongs to.
+"""Durable jobs, enqueued in the transaction of the row they belong to.
 
 A job is a row of DBOS's tables, in the same database: it exists if and only if the transaction is
-committed. `jobs/queue.py` carries it out, with `jobs/machinery.py`. These modules are all that
-knows of DBOS. It is loaded when it is needed first: that takes 0.1 s and 13 MB, and a server that
-neither sends webhooks nor schedules calls starts and runs without it.
+committed. `jobs/worker.py` carries it out; no other module knows of DBOS. DBOS is imported when it
+is needed first: that takes 0.1 s and 13 MB, and a server that neither sends webhooks nor schedules
+calls starts and runs without it.
 """
 
 import asyncio

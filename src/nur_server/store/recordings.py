@@ -18,10 +18,15 @@ from nur_server.audio.encode import RecordingFormat, seconds_of, transcode
 from nur_server.errors import Conflict, NotFound, Unavailable
 from nur_server.ids import new_id
 from nur_server.store.blobs import Blobs, BlobWriter
+from nur_server.store.deliveries import (
+    record_event,
+)
 from nur_server.store.engine import Database
+from nur_server.store.events import (
+    EventType,
+)
 from nur_server.store.records import SessionState
 from nur_server.store.schema import RecordingRow, SessionRow
-from nur_server.store.webhooks import EventType, record_event
 
 log = structlog.get_logger(__name__)
 

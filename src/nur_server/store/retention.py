@@ -4,9 +4,11 @@ from datetime import timedelta
 
 from sqlalchemy import CursorResult, delete, exists, select
 
+from nur_server.store.deliveries import (
+    DeliveryStatus,
+)
 from nur_server.store.engine import Database
 from nur_server.store.schema import WebhookDeliveryRow, WebhookEventRow, WebhookRow
-from nur_server.store.webhooks import DeliveryStatus
 
 DELIVERIES_KEPT = timedelta(days=30)
 """Retention of events, deliveries and webhooks of single sessions."""

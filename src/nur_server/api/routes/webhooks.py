@@ -27,8 +27,17 @@ from nur_server.jobs.webhooks import check_receiver
 from nur_server.store.calls import (
     session_id_of,
 )
-from nur_server.store.deliveries import Deliveries
-from nur_server.store.webhooks import DeliveryStatus, NewSecret, WebhookFields, Webhooks
+from nur_server.store.deliveries import (
+    DeliveryStatus,
+)
+from nur_server.store.delivery_log import (
+    Deliveries,
+)
+from nur_server.store.webhooks import (
+    NewSecret,
+    WebhookFields,
+    Webhooks,
+)
 
 router = APIRouter(tags=["Webhooks"], route_class=ApiRoute)
 
