@@ -69,7 +69,7 @@ def test_the_users_next_loud_word_is_theirs_at_once() -> None:
 
 def test_what_goes_on_behind_the_turn_opens_no_other() -> None:
     ear = with_backdrop()
-    levels = [-38.0, -36.0, -41.0, -34.0] * 40
+    levels = ([-38.0, -36.0, -41.0] * 4 + [-31.0] * 8) * 10
     assert all(hear(ear, levels, is_turn_open=False))
     assert not all(hear(ear, [-20.0] * 4, is_turn_open=False))
 

@@ -33,8 +33,8 @@ FORGETTING_DB = 1.0
 turn."""
 LEARNING_MS = 480
 """Background speech in a turn from which it is known."""
-BACKDROP_DB = 6.0
-"""Above the known background by less than this, speech between turns is background too."""
+SAME_LEVEL_DB = 6.0
+"""Sound no further than this below the user's loud speech cannot be told from theirs by level."""
 BACKDROP_MEMORY = 0.02
 """Weight of the latest window in the level of the background."""
 BACKDROP_PAUSE_MS = 3000
@@ -55,6 +55,8 @@ class Foreground:
         """Samples of loud speech in the turn."""
         self._behind = 0
         """Samples of background speech in the turn."""
+        self._user_db = -inf
+        """The loudest speech of the latest turn that was measured."""
         self._backdrop_db: float | None = None
         self._pause = 0
         """Samples since the background was heard last."""
@@ -68,6 +70,8 @@ class Foreground:
 
     def begin_turn(self) -> None:
         """A turn is opened: its own loud speech is the measure."""
+        if self._has_measure:
+            self._user_db = self._loudest_db
         self._loudest_db = -inf
         self._loud = self._behind = 0
 
@@ -90,19 +94,17 @@ class Foreground:
         """The words show that what is heard at present is not the user's. As loud as they are, it
         could not be told from them."""
         level_db = self._mean_db(LONG_WINDOWS)
-        if level_db < self._loudest_db - BACKDROP_DB:
+        if level_db < self._loudest_db - SAME_LEVEL_DB:
             self._backdrop_db, self._pause = level_db, 0
 
     def hear_silence(self, score: ScoredWindow, samples: int) -> None:
         """Take a window without speech."""
         self._levels.append(power(score.level_db))
-        self._fade(samples)
         self._pause += samples
         self._age(samples)
 
     def _is_below_turn(self, short_db: float, samples: int) -> bool:
-        has_measure = self._loud >= LOUD_MS * LISTEN_RATE // 1000
-        if has_measure and short_db < self._loudest_db - CONTRAST_DB:
+        if self._has_measure and short_db < self._loudest_db - CONTRAST_DB:
             return True
         self._fade(samples)
         self._loudest_db = max(self._loudest_db, self._mean_db(LONG_WINDOWS))
@@ -110,11 +112,20 @@ class Foreground:
             self._loud += samples
         return False
 
+    @property
+    def _has_measure(self) -> bool:
+        return self._loud >= LOUD_MS * LISTEN_RATE // 1000
+
     def _fade(self, samples: int) -> None:
         self._loudest_db -= FORGETTING_DB * samples / LISTEN_RATE
 
     def _is_backdrop(self, short_db: float) -> bool:
-        return self._backdrop_db is not None and short_db < self._backdrop_db + BACKDROP_DB
+        """Nearer to the background than to the user: single words of either are some 7 dB louder
+        than its mean."""
+        if self._backdrop_db is None:
+            return False
+        user_db = self._loudest_db if self._has_measure else self._user_db
+        return short_db < (self._backdrop_db + user_db) / 2
 
     def _learn(self, level_db: float, samples: int) -> None:
         self._behind += samples
