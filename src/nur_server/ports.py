@@ -57,10 +57,8 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class SpeechToTextCapabilities:
-    languages: frozenset[str]
+    languages: frozenset[str] = frozenset()
     """ISO 639-1 codes, or tags with a region; empty means any."""
-    gives_partials: bool
-    gives_confidence: bool
     takes_hints: bool = False
     """Whether key terms and a prompt change what it understands."""
 
@@ -127,8 +125,7 @@ ReplyPart = TextDelta | ToolCallDelta | ReplyEnd
 @dataclass(frozen=True, slots=True)
 class LanguageModelCapabilities:
     calls_tools: bool
-    context_tokens: int | None = None
-    """None: not known."""
+    """Whether it may be sent tools."""
 
 
 class LanguageModel(Protocol):
@@ -182,9 +179,10 @@ class SpeechChunk:
 
 @dataclass(frozen=True, slots=True)
 class TextToSpeechCapabilities:
-    gives_word_times: bool
-    streams: bool
-    """Whether the first chunk comes before the whole clause is made."""
+    languages: frozenset[str] = frozenset()
+    """ISO 639-1 codes, or tags with a region; empty means any."""
+    voices_of: Mapping[str, str] = field(default_factory=dict)
+    """Other engines whose voices it speaks with, too: what to write before such a voice's name."""
 
 
 class TextToSpeech(Protocol):

@@ -49,8 +49,9 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 def secrets_of(settings: Settings) -> frozenset[str]:
     """Every key, password and token of the settings: those inside addresses, too."""
     found: set[str] = set()
-    for name in Settings.model_fields:
-        value = getattr(settings, name)
+    values = [getattr(settings, name) for name in Settings.model_fields if name != "engines"]
+    values += [value for engine in settings.engines for value in (engine.url, engine.key)]
+    for value in values:
         is_secret = isinstance(value, SecretStr)
         written = value.get_secret_value() if is_secret else str(value)
         if "://" in written:

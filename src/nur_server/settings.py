@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from dotenv import dotenv_values
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from nur_server.engine_settings import EngineSettings, ModelKind, read_engines
 
 CacheDir = Path("~/.cache/nur")
 CarrierName = Literal["twilio", "telnyx", "plivo", "vonage"]
@@ -83,8 +85,10 @@ class Settings(BaseSettings):
     tts_voice: str | None = None
     """A voice of that server for every voice id. None: each voice's own mapping."""
     tts_api_key: SecretStr | None = None
+    engines: Annotated[tuple[EngineSettings, ...], NoDecode] = ()
+    """Further engines, several of a kind: JSON, or the path of a `.toml` or `.json` file."""
     discover_models: bool = True
-    """Look for a running Ollama or llama.cpp server on this machine when `llm_url` is not set."""
+    """Look for a running Ollama or llama.cpp server on this machine when no chat server is set."""
     strict_models: bool = False
     """Refuse a known model whose server is not configured, rather than use the default."""
     model_timeout_seconds: float = Field(default=10.0, gt=0)
@@ -168,6 +172,14 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("engines", mode="before")
+    @classmethod
+    def _read_engines(cls, value: Any) -> Any:
+        if not isinstance(value, str | list | tuple):
+            return value
+        given = value if isinstance(value, str) else list(value)
+        return read_engines(given, {**dotenv_values(ENV_FILE), **os.environ})
+
     @field_validator("data_dir", "models_dir")
     @classmethod
     def _expand(cls, value: Path) -> Path:
@@ -212,6 +224,11 @@ class Settings(BaseSettings):
             raise ValueError(f"expected console or json; got {value!r}")
         return value
 
+    def has_engine(self, kind: ModelKind) -> bool:
+        """Whether a model server, or an engine of another package, is set for this kind."""
+        url = {"stt": self.stt_url, "llm": self.llm_url, "tts": self.tts_url}[kind]
+        return url is not None or any(engine.kind == kind for engine in self.engines)
+
     @model_validator(mode="after")
     def _fallback_has_url(self) -> Self:
         if self.llm_fallback_model and not (self.llm_fallback_url or self.llm_url):
@@ -232,15 +249,21 @@ class UnknownSetting:
         return f"{self.name} is no setting of Nur and changes nothing; {hint}"
 
 
-def unknown_settings(names: Iterable[str] | None = None) -> list[UnknownSetting]:
-    """Those among the `names` of variables; None: of the environment and of `.env`."""
+def unknown_settings(
+    settings: Settings, names: Iterable[str] | None = None
+) -> list[UnknownSetting]:
+    """Those among the `names` of variables; None: of the environment and of `.env`.
+
+    A variable that an engine of the settings names for its key is known.
+    """
     if names is None:
         names = [*os.environ, *dotenv_values(ENV_FILE, interpolate=False)]
     known = [PREFIX + name.upper() for name in Settings.model_fields]
+    keys = {engine.key_env for engine in settings.engines}
     found = []
     for name in dict.fromkeys(names):
         written = re.sub(r"[^A-Z0-9]+", "_", name.upper())
-        if written == name.upper() and written in (*known, *OF_CLIENTS):
+        if name in keys or (written == name.upper() and written in (*known, *OF_CLIENTS)):
             continue
         meant = _meant(written, known)
         if written.startswith(PREFIX) or (written.startswith("NUR") and meant is not None):

@@ -29,7 +29,7 @@ from nur_server.conversation.events import EndedReason
 from nur_server.conversation.phone import PhoneTool
 from nur_server.conversation.record import ToolStatus
 from nur_server.conversation.response import Trigger
-from nur_server.providers.catalogue import KNOWN
+from nur_server.providers.registry import ENTRIES
 from nur_server.store.records import AgentFields
 from tests.docs.page import ROOT, Page, bounds, missing_links, says
 
@@ -154,7 +154,7 @@ def test_the_objects_shown_are_whole() -> None:
     [
         ("Keys, scopes, tokens", SCOPES),
         ("Transcript", (*Trigger, *ToolStatus)),
-        ("Voices and models", [known.id for known in KNOWN]),
+        ("Voices and models", [entry.id for entry in ENTRIES]),
     ],
 )
 def test_every_word_of_a_closed_list_is_there(heading: str, names: tuple[str, ...]) -> None:

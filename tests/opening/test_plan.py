@@ -27,8 +27,13 @@ from nur_server.opening.plan import (
     updated,
 )
 from nur_server.opening.prepare import Identity, prepare
+from nur_server.ports import TextToSpeechCapabilities
 from nur_server.providers.catalogue import Catalogue
-from nur_server.providers.scripted import ScriptedTurnModel
+from nur_server.providers.scripted import (
+    ScriptedLanguageModel,
+    ScriptedTextToSpeech,
+    ScriptedTurnModel,
+)
 from nur_server.session.setup import SessionSetup
 from nur_server.store.records import AgentRecord, SessionKind, SessionRecord, SessionState
 from nur_server.store.records import SessionStatus as Status
@@ -190,6 +195,22 @@ def test_a_language_that_is_none_is_refused(tag: str) -> None:
         from_update(part(input={"language_codes": ["de", tag]}))
     assert refused.value.param == "input.languages"
     assert "de" in refused.value.details["languages"]
+
+
+def test_what_the_engines_cannot_do_is_told() -> None:
+    class English(ScriptedTextToSpeech):
+        capabilities = TextToSpeechCapabilities(languages=frozenset({"en"}))
+
+    unable = Catalogue.scripted(
+        llm=ScriptedLanguageModel(["Hi."], calls_tools=False), tts=English()
+    )
+    asked = part(tools=[LOOKUP], input={"language_codes": ["de-AT"]})
+    assert made(from_update(asked), unable).warnings == (
+        "scripted-llm calls no tools: the agent's tools are never called",
+        "scripted-tts does not speak 'de-AT'",
+    )
+    able = part(input={"language_codes": ["en-GB"]})
+    assert made(from_update(able), unable).warnings == ()
 
 
 def test_text_only_output_does_not_speak() -> None:

@@ -9,12 +9,14 @@ from servers import Exchange, running
 
 from nur_server.conversation.actions import ModelMessage
 from nur_server.conversation.events import Role
-from nur_server.errors import InvalidRequest, Unavailable
+from nur_server.errors import InternalError, InvalidRequest, Unavailable
 from nur_server.ports import ReplyRequest, TextDelta
 from nur_server.providers import weights
-from nur_server.providers.catalogue import KNOWN, Catalogue, Engines, ModelInfo, RemoteVoice, Shelf
+from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.discovery import Place
+from nur_server.providers.loading import Engines, Remote, configured
 from nur_server.providers.polyglot import Polyglot
+from nur_server.providers.registry import ENTRIES, ModelInfo, Registry
 from nur_server.providers.scripted import (
     ScriptedLanguageModel,
     ScriptedSpeechToText,
@@ -99,9 +101,9 @@ def test_a_model_of_another_kind_is_unknown() -> None:
         catalogue().language_model("qwen3-tts")
 
 
-def test_a_shelf_needs_an_engine() -> None:
+def test_a_registry_needs_an_engine() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        Shelf[Any]("llm", [], strict=False)
+        Registry[Any]("llm", [], strict=False)
 
 
 # Voices
@@ -129,7 +131,7 @@ def test_a_voice_an_engine_lacks_is_spoken_by_its_substitute() -> None:
     flite, espeak = ScriptedTextToSpeech(name="flite"), ScriptedTextToSpeech(name="espeak-ng")
     spanish = own.voice("diego")
     both = Polyglot(flite, espeak)
-    assert own.engine_voice(spanish, both) == both.second_voice(spanish.engines["espeak-ng"])
+    assert own.engine_voice(spanish, both) == f"espeak-ng/{spanish.engines['espeak-ng']}"
     alike = own.engine_voice(spanish, flite)
     males = {
         v.engines["flite"] for v in own.voices() if v.gender == "male" and "flite" in v.engines
@@ -138,7 +140,7 @@ def test_a_voice_an_engine_lacks_is_spoken_by_its_substitute() -> None:
 
 
 def test_a_configured_voice_is_used_for_every_voice_of_that_server_alone() -> None:
-    own = catalogue(remote_voice=RemoteVoice("kokoro", "af_sky"))
+    own = catalogue(remotes=[Remote("kokoro", "tts", voice="af_sky")])
     hazel = own.voice("rachel_v2")
     assert own.engine_voice(hazel, ScriptedTextToSpeech(name="kokoro")) == "af_sky"
     assert own.engine_voice(hazel, ScriptedTextToSpeech(name="flite")) == hazel.engines["flite"]
@@ -250,4 +252,88 @@ async def test_nothing_is_looked_for_when_discovery_is_off(models_dir: Path) -> 
 
 
 def test_what_is_known_is_named_once() -> None:
-    assert len({known.id for known in KNOWN}) == len(KNOWN)
+    assert len({entry.id for entry in ENTRIES}) == len(ENTRIES)
+
+
+# The table of engines
+
+
+def table(*rows: dict[str, Any], **more: Any) -> Settings:
+    return Settings(_env_file=None, engines=json.dumps(rows), discover_models=False, **more)
+
+
+def row(name: str, kind: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "url": "http://127.0.0.1:9/v1", **more}
+
+
+def test_engines_of_a_kind_come_in_their_order_with_the_default_first() -> None:
+    ours = table(
+        row("small", "llm"),
+        row("large", "llm", default=True),
+        row("mouth", "tts"),
+        row("qwen3-tts", "tts"),
+        llm_url="http://127.0.0.1:9/v1",
+        tts_url="http://127.0.0.1:8/v1",
+    )
+    engines = [(engine.kind, engine.name) for engine in configured(ours)]
+    assert engines == [
+        ("llm", "large"),
+        ("llm", "qwen3.5-4b"),
+        ("tts", "qwen3-tts"),
+        ("llm", "small"),
+        ("tts", "mouth"),
+    ]
+    speech = next(engine for engine in configured(ours) if engine.name == "qwen3-tts")
+    assert str(speech.url) == "http://127.0.0.1:8/v1"
+
+
+async def test_several_engines_of_a_kind_are_chosen_by_their_names(models_dir: Path) -> None:
+    ours = settings(
+        models_dir,
+        discover_models=False,
+        llm_url="http://127.0.0.1:9/v1",
+        engines=json.dumps(
+            [
+                row("mouth", "tts", model="qwen3-tts"),
+                row("second mouth", "tts", voice="nova"),
+                row("fast", "llm", model="vendor/fast"),
+                row("ears", "stt", type="vllm-realtime", default=True),
+            ]
+        ),
+    )
+    own = await Catalogue.load(ours)
+    try:
+        assert [default_of(own, kind).id for kind in ("stt", "llm", "tts")] == [
+            "ears",
+            "qwen3.5-4b",
+            "mouth",
+        ]
+        for name in ("mouth", "second mouth"):
+            assert own.text_to_speech(name).engine.name == name
+        assert own.language_model("fast").warnings == ()
+        hazel = own.voice("hazel")
+        spoken = [
+            own.engine_voice(hazel, own.text_to_speech(id).engine)
+            for id in ("mouth", "second mouth", "espeak-ng")
+        ]
+        assert spoken == [hazel.engines["qwen3-tts"], "nova", hazel.engines["espeak-ng"]]
+    finally:
+        await own.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"type": "acme"}, "expected a type that is installed, one of openai"),
+        ({"type": "vllm-realtime"}, "got 'vllm-realtime'"),
+        ({"url": None}, "expected a url"),
+        ({"options": {"speed": 1}}, "expected no options"),
+    ],
+)
+async def test_an_engine_that_cannot_be_made_is_named(
+    models_dir: Path, wrong: dict[str, Any], said: str
+) -> None:
+    ours = settings(models_dir, engines=json.dumps([{**row("fast", "llm"), **wrong}]))
+    with pytest.raises(InternalError, match="llm engine 'fast'") as caught:
+        await Catalogue.load(ours)
+    assert said in caught.value.message

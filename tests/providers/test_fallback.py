@@ -1,10 +1,12 @@
 """A second model for when the first fails before it said anything."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from nur_server.conversation.actions import ModelMessage
+from nur_server.conversation.config import ToolSpec
 from nur_server.conversation.events import Role
 from nur_server.errors import ProviderRejected, ProviderUnreachable
 from nur_server.ports import ReplyRequest, TextDelta
@@ -62,3 +64,14 @@ async def test_a_refusal_is_no_reason_to_rest() -> None:
     first = ScriptedLanguageModel([[REFUSED], "one"])
     model = FallbackModel(first, ScriptedLanguageModel(["two"]))
     assert [await said(model), await said(model)] == ["two", "one"]
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True), (False, False)])
+async def test_tools_are_sent_to_those_that_call_them(first: bool, second: bool) -> None:
+    one = ScriptedLanguageModel([[LOST]], calls_tools=first)
+    other = ScriptedLanguageModel(["two"], calls_tools=second)
+    model = FallbackModel(one, other)
+    tools = (ToolSpec("lookup", "", {}),)
+    assert [part async for part in model.reply(replace(HELLO, tools=tools))]
+    assert model.capabilities.calls_tools is (first or second)
+    assert [bool(asked.requests[0].tools) for asked in (one, other)] == [first, second]

@@ -10,7 +10,7 @@ async def test_each_voice_goes_to_the_engine_that_has_it() -> None:
     both = Polyglot(first, second)
     for request in (
         SpeakRequest("Hello", "slt", "en", 1.2),
-        SpeakRequest("Hola", both.second_voice("es+f2"), "es"),
+        SpeakRequest("Hola", "two/es+f2", "es"),
     ):
         assert [chunk async for chunk in both.speak(request)]
     assert both.name == "one"
@@ -18,10 +18,13 @@ async def test_each_voice_goes_to_the_engine_that_has_it() -> None:
     assert second.spoken == [SpeakRequest("Hola", "es+f2", "es")]
 
 
-async def test_it_can_do_what_both_can() -> None:
-    one, other = ScriptedTextToSpeech(), ScriptedTextToSpeech(gives_word_times=False)
-    assert Polyglot(one, one).capabilities.gives_word_times
-    assert not Polyglot(one, other).capabilities.gives_word_times
+def test_it_says_whose_voices_it_has() -> None:
+    one, two, three = (ScriptedTextToSpeech(name=name) for name in ("one", "two", "three"))
+    assert Polyglot(one, two).capabilities.voices_of == {"two": "two/"}
+    assert Polyglot(Polyglot(one, two), three).capabilities.voices_of == {
+        "two": "two/",
+        "three": "three/",
+    }
 
 
 async def test_closing_reaches_the_engine() -> None:

@@ -31,6 +31,7 @@ from nur_server.providers.scripted import (
     Fail,
     Hang,
     Say,
+    ScriptedLanguageModel,
     ScriptedSpeechToText,
     ScriptedTextToSpeech,
     ScriptedToolServer,
@@ -118,6 +119,15 @@ async def test_a_client_runs_a_tool() -> None:
         assert s.memory.said_by("agent")[-1] == "It is there."
         assert s.llm.requests[-1].messages[-1].content == '{"there": true}'
         assert [r.status for r in s.memory.tools] == [ToolStatus.RUNNING, ToolStatus.SUCCEEDED]
+
+
+@pytest.mark.parametrize("calls_tools", [True, False])
+async def test_a_model_that_calls_no_tools_is_sent_none(calls_tools: bool) -> None:
+    llm = ScriptedLanguageModel(["It is there."], calls_tools=calls_tools)
+    async with scene(config=replace(CONFIG, tools=(TOOL,)), llm=llm, hears=["Is it there?"]) as s:
+        await s.speak(1.0)
+        await asyncio.sleep(3)
+        assert [request.tools for request in llm.requests] == [(TOOL,) if calls_tools else ()]
 
 
 async def test_the_server_runs_a_tool_after_it_was_journalled() -> None:

@@ -153,7 +153,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        for unknown in unknown_settings():
+        for unknown in unknown_settings(settings):
             log.warning("unknown setting", name=unknown.name, did_you_mean=unknown.meant)
         async with AsyncExitStack() as stack:
             database = await _open_database(stack, settings, clock)

@@ -240,9 +240,10 @@ def _checked_settings(**given: Any) -> Settings:
     """As `_settings`, with a note for each unknown one."""
     from nur_server.cli import screen
 
-    for unknown in unknown_settings():
+    settings = _settings(**given)
+    for unknown in unknown_settings(settings):
         screen.warn(str(unknown))
-    return _settings(**given)
+    return settings
 
 
 def _words(wav: Path | None, mic: bool, say: list[str] | None) -> Any:

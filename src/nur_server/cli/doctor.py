@@ -73,7 +73,7 @@ def _line(finding: Finding, secrets: Collection[str]) -> Text:
 async def _examine(settings: Settings) -> list[Finding]:
     return [
         _software(),
-        *_unknown_settings(),
+        *_unknown_settings(settings),
         *_weights(settings),
         await _flite(),
         await _espeak(),
@@ -92,10 +92,11 @@ def _software() -> Finding:
     return Finding("Nur", State.GOOD, what)
 
 
-def _unknown_settings() -> list[Finding]:
+def _unknown_settings(settings: Settings) -> list[Finding]:
     remedy = "correct its name, or take it away"
     return [
-        Finding("setting", State.OPTIONAL, str(unknown), remedy) for unknown in unknown_settings()
+        Finding("setting", State.OPTIONAL, str(unknown), remedy)
+        for unknown in unknown_settings(settings)
     ]
 
 

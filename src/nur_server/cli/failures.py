@@ -46,7 +46,8 @@ def _lines(error: Exception) -> list[str] | None:
 
 def _shown(name: str, value: object) -> str:
     """What was given for a setting. Of a secret one: nothing; of an address: no password."""
-    if "SecretStr" in str(Settings.model_fields[name.lower()].annotation):
+    annotation = str(Settings.model_fields[name.lower()].annotation)
+    if "SecretStr" in annotation or "EngineSettings" in annotation:
         return "a value that is not shown, as it is secret"
     return repr(shown_address(value) if isinstance(value, str) else value)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nur_server.cli import pulling, screen
 from nur_server.providers import weights
-from nur_server.providers.catalogue import KNOWN
+from nur_server.providers.registry import ENTRIES
 from nur_server.settings import Settings
 
 
@@ -26,7 +26,7 @@ def list_all(settings: Settings) -> int:
     screen.say("\nModels an agent can name", "bold")
     screen.table(
         ("id", "kind", "what it is", "needs"),
-        ((known.id, known.kind, known.description, known.remedy) for known in KNOWN),
+        ((entry.id, entry.kind, entry.description, entry.remedy) for entry in ENTRIES),
     )
     return 0
 

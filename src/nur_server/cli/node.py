@@ -11,7 +11,8 @@ from nur_server.api.services import Services
 from nur_server.cli import process, screen
 from nur_server.cli.place import Place
 from nur_server.cli.serving import Server
-from nur_server.providers.catalogue import Catalogue, ModelKind
+from nur_server.engine_settings import ModelKind
+from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.offline import NAME as OFFLINE
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.keys import EVERY_SCOPE, authenticate

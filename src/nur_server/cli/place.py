@@ -44,7 +44,7 @@ def claimed(settings: Settings) -> Iterator[Place]:
         address = address_of(listener)
         port = listener.getsockname()[1]
         pull(settings)
-        weights.open_ahead(settings.models_dir, hears=settings.stt_url is None)
+        weights.open_ahead(settings.models_dir, hears=not settings.has_engine("stt"))
         tls.read_ahead()
         claim.announce(address)
         yield Place(settings.model_copy(update={"port": port}), home, listener, address)

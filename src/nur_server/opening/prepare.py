@@ -16,9 +16,10 @@ from nur_server.options import (
     Unset,
     given,
 )
-from nur_server.ports import ListenOptions, SpeechToText
+from nur_server.ports import LanguageModel, ListenOptions, SpeechToText, TextToSpeech
 from nur_server.providers import voices
-from nur_server.providers.catalogue import Catalogue, Choice
+from nur_server.providers.catalogue import Catalogue
+from nur_server.providers.registry import ResolvedModel
 from nur_server.session.setup import SessionAccess, SessionSetup
 from nur_server.store.records import AgentFields
 from nur_server.text import languages
@@ -52,7 +53,7 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
     llm = catalogue.language_model(given(models.llm_model, None))
     tts = catalogue.text_to_speech(given(models.tts_model, None))
     listen = _listen(options)
-    unheeded = _unheeded(stt, listen)
+    unheeded = (*_unheeded(stt, listen), *_unable(llm, tts, options))
     warnings = (*plan.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
     return SessionSetup(
         account_id=identity.account_id,
@@ -87,7 +88,7 @@ def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
     stt = catalogue.speech_to_text(agent.stt_model)
     llm = catalogue.language_model(agent.llm_model)
     tts = catalogue.text_to_speech(agent.tts_model)
-    unheeded = _unheeded(stt, _listen(options))
+    unheeded = (*_unheeded(stt, _listen(options)), *_unable(llm, tts, options))
     return (*ineffective(options), *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
 
 
@@ -184,7 +185,20 @@ def _voice(plan: SessionPlan, catalogue: Catalogue) -> voices.Voice:
         ) from None
 
 
-def _unheeded(stt: Choice[SpeechToText], listen: ListenOptions) -> tuple[str, ...]:
+def _unable(
+    llm: ResolvedModel[LanguageModel], tts: ResolvedModel[TextToSpeech], asked: SessionOptions
+) -> tuple[str, ...]:
+    """Warnings about what the model and the synthesiser cannot do."""
+    found = []
+    if given(asked.tools, ()) and not llm.engine.capabilities.calls_tools:
+        found.append(f"{llm.model_id} calls no tools: the agent's tools are never called")
+    spoken, language = tts.engine.capabilities.languages, _spoken_language(asked)
+    if asked.speaks and spoken and languages.best_match(language, spoken) is None:
+        found.append(f"{tts.model_id} does not speak {language!r}")
+    return tuple(found)
+
+
+def _unheeded(stt: ResolvedModel[SpeechToText], listen: ListenOptions) -> tuple[str, ...]:
     """Warnings about what the recogniser cannot do."""
     able = stt.engine.capabilities
     found = []

@@ -204,7 +204,7 @@ class Espeak:
     """The `TextToSpeech` port on espeak-ng. For one event loop."""
 
     name = NAME
-    capabilities = TextToSpeechCapabilities(gives_word_times=True, streams=True)
+    capabilities = TextToSpeechCapabilities()
 
     def __init__(self) -> None:
         self._child: _Child | None = None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import structlog
 
@@ -17,6 +18,8 @@ NEVER = float("-inf")
 
 class FallbackModel:
     """`LanguageModel` that asks `second` where `first` fails before its first part.
+
+    Of the two, one that calls no tools is sent none.
 
     After a failure that may pass, the first is left alone for `rest_seconds`, so that callers do
     not all wait for its time-out; then one question finds out whether it is back.
@@ -37,11 +40,7 @@ class FallbackModel:
     @property
     def capabilities(self) -> LanguageModelCapabilities:
         one, other = self._first.capabilities, self._second.capabilities
-        contexts = [c for c in (one.context_tokens, other.context_tokens) if c is not None]
-        return LanguageModelCapabilities(
-            calls_tools=one.calls_tools and other.calls_tools,
-            context_tokens=min(contexts, default=None),
-        )
+        return LanguageModelCapabilities(calls_tools=one.calls_tools or other.calls_tools)
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         """The first model's answer, or the second's. Raises the `ProviderError` of the last one
@@ -52,7 +51,7 @@ class FallbackModel:
             if self._rests_until > NEVER:
                 self._rests_until = now() + self._rest_seconds
             try:
-                async with aclosing(self._first.reply(request)) as parts:
+                async with aclosing(self._first.reply(_for(self._first, request))) as parts:
                     async for part in parts:
                         has_spoken = True
                         self._rests_until = NEVER
@@ -69,6 +68,11 @@ class FallbackModel:
                     second=self._second.name,
                     code=error.code,
                 )
-        async with aclosing(self._second.reply(request)) as parts:
+        async with aclosing(self._second.reply(_for(self._second, request))) as parts:
             async for part in parts:
                 yield part
+
+
+def _for(model: LanguageModel, request: ReplyRequest) -> ReplyRequest:
+    """The request as `model` may be asked."""
+    return request if model.capabilities.calls_tools else replace(request, tools=())

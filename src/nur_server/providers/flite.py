@@ -133,7 +133,7 @@ class Flite:
     """The `TextToSpeech` port on flite. For one event loop."""
 
     name = NAME
-    capabilities = TextToSpeechCapabilities(gives_word_times=True, streams=True)
+    capabilities = TextToSpeechCapabilities(languages=frozenset({"en"}))
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="flite")

@@ -53,9 +53,7 @@ class Moonshine:
     """
 
     name = NAME
-    capabilities = SpeechToTextCapabilities(
-        languages=frozenset({"en"}), gives_partials=True, gives_confidence=True
-    )
+    capabilities = SpeechToTextCapabilities(languages=frozenset({"en"}))
 
     def __init__(self, models_dir: Path, *, model: MoonshineModel | None = None) -> None:
         """Loads the model on a worker thread at first use, unless one is given."""

@@ -68,7 +68,7 @@ class OpenAISpeech:
 
     @property
     def capabilities(self) -> TextToSpeechCapabilities:
-        return TextToSpeechCapabilities(gives_word_times=False, streams=True)
+        return TextToSpeechCapabilities()
 
     def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         """Audio as it arrives; retried twice while none was yielded. Closing aborts the synthesis.

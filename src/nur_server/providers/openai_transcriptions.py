@@ -55,9 +55,7 @@ class OpenAITranscriptions:
 
     @property
     def capabilities(self) -> SpeechToTextCapabilities:
-        return SpeechToTextCapabilities(
-            languages=frozenset(), gives_partials=True, gives_confidence=False, takes_hints=True
-        )
+        return SpeechToTextCapabilities(takes_hints=True)
 
     async def transcribe(
         self, audio: UtteranceAudio, options: ListenOptions

@@ -9,11 +9,11 @@ from nur_server.ports import SpeakRequest, SpeechChunk, TextToSpeech, TextToSpee
 
 class Polyglot:
     """`TextToSpeech` under the first one's name. A voice of the second is written
-    `<its name>/<voice>`."""
+    `<its name>/<voice>`, as its capabilities say."""
 
     def __init__(self, first: TextToSpeech, second: TextToSpeech) -> None:
         self._first = first
-        self.second = second
+        self._second = second
         self._prefix = f"{second.name}/"
 
     @property
@@ -22,20 +22,17 @@ class Polyglot:
 
     @property
     def capabilities(self) -> TextToSpeechCapabilities:
-        one, other = self._first.capabilities, self.second.capabilities
+        one, other = self._first.capabilities, self._second.capabilities
+        any_language = not one.languages or not other.languages
         return TextToSpeechCapabilities(
-            gives_word_times=one.gives_word_times and other.gives_word_times,
-            streams=one.streams and other.streams,
+            languages=frozenset() if any_language else one.languages | other.languages,
+            voices_of={**one.voices_of, self._second.name: self._prefix},
         )
-
-    def second_voice(self, voice: str) -> str:
-        """How to ask for a voice of the second."""
-        return self._prefix + voice
 
     async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         engine = self._first
         if request.voice.startswith(self._prefix):
-            engine = self.second
+            engine = self._second
             request = replace(request, voice=request.voice.removeprefix(self._prefix))
         async with aclosing(engine.speak(request)) as chunks:
             async for chunk in chunks:

@@ -209,9 +209,7 @@ class ScriptedSpeechToText:
 
     @property
     def capabilities(self) -> SpeechToTextCapabilities:
-        return SpeechToTextCapabilities(
-            languages=frozenset(), gives_partials=True, gives_confidence=True
-        )
+        return SpeechToTextCapabilities()
 
     async def transcribe(
         self, audio: UtteranceAudio, options: ListenOptions
@@ -295,7 +293,7 @@ class ScriptedTextToSpeech:
 
     @property
     def capabilities(self) -> TextToSpeechCapabilities:
-        return TextToSpeechCapabilities(gives_word_times=self._gives_word_times, streams=True)
+        return TextToSpeechCapabilities()
 
     async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         number = len(self.spoken)

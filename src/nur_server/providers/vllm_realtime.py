@@ -67,9 +67,7 @@ class VLLMRealtime:
 
     @property
     def capabilities(self) -> SpeechToTextCapabilities:
-        return SpeechToTextCapabilities(
-            languages=frozenset(), gives_partials=True, gives_confidence=False
-        )
+        return SpeechToTextCapabilities()
 
     async def transcribe(
         self, audio: UtteranceAudio, options: ListenOptions

@@ -113,7 +113,7 @@ class ResponseMaker:
         setup = self._setup
         request = ReplyRequest(
             action.messages,
-            action.tools,
+            action.tools if setup.llm.capabilities.calls_tools else (),
             temperature=setup.temperature,
             max_tokens=setup.max_tokens,
         )

@@ -52,7 +52,7 @@ class VoiceRecogniser:
 
     @property
     def capabilities(self) -> SpeechToTextCapabilities:
-        return SpeechToTextCapabilities(frozenset(), gives_partials=True, gives_confidence=True)
+        return SpeechToTextCapabilities()
 
     async def transcribe(
         self, audio: UtteranceAudio, options: ListenOptions

@@ -11,7 +11,7 @@ from nur_server.api.objects import ModelObject
 from nur_server.api.paging import Listing, WindowOf, envelope, page_of
 from nur_server.api.services import Services, services_of
 from nur_server.errors import NotFound
-from nur_server.providers.catalogue import ModelInfo
+from nur_server.providers.registry import ModelInfo
 
 router = APIRouter(prefix="/models", tags=["Models"], route_class=ApiRoute)
 
