@@ -6,7 +6,7 @@ it, `async for` is back-pressure. Every adapter raises only `errors.ProviderErro
 Audio is mono int16 in numpy arrays.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -350,12 +350,43 @@ class SessionInput(Protocol):
         ...
 
 
-class Transport(Protocol):
-    """A client's connection, as its session sees it.
+@dataclass(frozen=True, slots=True)
+class TransportCapabilities:
+    """What a transport can do, as far as a session must know."""
 
-    Every method returns at once: a transport has its own bounded queue and write time-out, and
-    drops the client that stops reading.
+    output_rate: int | None = None
+    """Samples per second that `play` takes. None: whatever the session's options say."""
+    can_resume: bool = False
+    """Whether its client may come back with another connection after this one is lost."""
+
+
+class CallControl(Protocol):
+    """What a transport can do to the phone call that it carries."""
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys (`0`–`9`, `*`, `#`, `A`–`D`), behind what is being played."""
+        ...
+
+    async def transfer(self, to_number: str) -> None:
+        """Connect the far end to another number and leave the call. Raises `ProviderError`."""
+        ...
+
+
+class Transport(Protocol):
+    """A way to talk with somebody: a socket, a browser's media, a phone call.
+
+    Input goes to the listener that `connect` names: what comes before is kept for it, within
+    bounds. Every method returns at once unless it is `async`: a transport has its own bounded
+    queue and write time-out, and drops the client that stops reading.
     """
+
+    @property
+    def capabilities(self) -> TransportCapabilities: ...
+
+    @property
+    def call_control(self) -> CallControl | None:
+        """None: it does not carry a phone call."""
+        ...
 
     def connect(self, listener: SessionInput) -> None:
         """The session is ready: what comes from the client goes to `listener` from here on."""
@@ -449,59 +480,14 @@ class DialRequest:
     from_number: str
     ring_seconds: float = 45.0
     """Give up when nobody has answered by then."""
-    media_url: str = ""
-    """`wss://…` where the carrier brings the call's audio, with its one-time token."""
-    status_url: str = ""
-    """`https://…` where the carrier reports."""
 
 
-class LegListener(Protocol):
-    """What a call's media is handed to. Every method returns at once."""
-
-    def hear(self, samples: Samples) -> None:
-        """The far end's audio at 16 kHz."""
-        ...
-
-    def press(self, digit: str) -> None:
-        """A key of the far end's: `0`–`9`, `*`, `#`, `A`–`D`."""
-        ...
-
-    def played(self, response_id: str, played_ms: int) -> None:
-        """The far end has heard so much of a response by now."""
-        ...
-
-    def hung_up(self, cause: HangupCause) -> None:
-        """The far end is gone."""
-        ...
-
-
-class CallLeg(Transport, Protocol):
-    """The media of one answered call: a transport with a keypad."""
-
-    @property
-    def output_rate(self) -> int:
-        """Samples per second of the audio given to `play`."""
-        ...
-
-    def connect(self, listener: LegListener) -> None:
-        """Hand what comes from the far end to `listener` from here on."""
-        ...
-
-    def send_digits(self, digits: str) -> None:
-        """Press keys, behind what is being played."""
-        ...
-
-    async def transfer(self, to_number: str) -> None:
-        """Connect the far end to another number and leave the call. Raises `ProviderError`."""
-        ...
-
-
-class Line(Protocol):
-    """Who is told how a call goes. Methods may be called in any order, more than once."""
+class CallObserver(Protocol):
+    """Follows how a call goes. Methods may be called in any order, more than once."""
 
     def ringing(self) -> None: ...
 
-    def answered(self, leg: CallLeg) -> None:
+    def answered(self, leg: Transport) -> None:
         """The far end has answered and media flows."""
         ...
 
@@ -516,7 +502,7 @@ class TelephonyEngine(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
         """Place a call; returns the carrier's id for it.
 
         Raises `ProviderError`, with the code `invalid_number` for a number that cannot be called.
@@ -526,3 +512,19 @@ class TelephonyEngine(Protocol):
     async def hang_up(self, carrier_call_id: str) -> None:
         """End a call in any state; nothing happens when it is over already."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class InboundCall:
+    """A call to one of our numbers."""
+
+    to_number: str
+    """E.164."""
+    from_number: str
+    """As the carrier gives it: E.164, or a word where the number is withheld."""
+    carrier_call_id: str
+    engine: TelephonyEngine
+
+
+OnInbound = Callable[[InboundCall], Awaitable[CallObserver | None]]
+"""Decides on an inbound call, and gives its observer. None: the call is rejected."""

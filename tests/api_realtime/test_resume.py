@@ -188,7 +188,7 @@ async def test_a_client_that_stops_reading_is_dropped_and_its_session_waits(serv
             second = np.zeros(RATE * 2, np.int16)
             while session.is_attached:
                 # Agent audio comes at the pace of speech: more of it, to fill the system's buffers.
-                session._transport.play("resp", second)  # type: ignore[union-attr]
+                session._client.play("resp", second, RATE)
                 await asyncio.sleep(0)
             client.connection.transport.abort()
         assert not session.is_over

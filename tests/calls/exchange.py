@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from nur_server.api.calls import AgentSetups
-from nur_server.calls.parts import CallTimes
+from nur_server.calls.carriers import Carriers
 from nur_server.calls.policy import CallPolicy
-from nur_server.calls.service import CallService, Carrier
+from nur_server.calls.service import CallService
+from nur_server.calls.tasks import CallTimes
 from nur_server.clock import Clock, SystemClock
 from nur_server.errors import NotFound
+from nur_server.opening.sessions import Opener
 from nur_server.opening.toolbox import Toolbox
 from nur_server.ports import DialRequest, TelephonyEngine
 from nur_server.providers.catalogue import Catalogue
@@ -132,7 +133,7 @@ async def exchange(
     await database.migrate()
     await outbox.prepare(database)
     await Accounts(database).create(ACCOUNT, ACCOUNT)
-    toolbox = Toolbox(database, clock, allow_private=False)
+    toolbox = Toolbox(clock, allow_private=False)
     live = LiveSessions(
         vad=catalogue.vad,
         turn_model=None,
@@ -145,9 +146,10 @@ async def exchange(
     simulated = LoopbackEngine(
         catalogue.text_to_speech().engine, "tone", callee=who, on_call=calls.append
     )
-    carriers = {simulated.name: Carrier(simulated, is_simulated=True)}
+    carriers = Carriers()
+    carriers.add(simulated, is_simulated=True)
     if engine is not None:
-        carriers[engine.name] = Carrier(engine)
+        carriers.add(engine)
     announced: list[tuple[str, str]] = []
 
     def on_status(call: CallRecord) -> None:
@@ -155,10 +157,8 @@ async def exchange(
 
     service = CallService(
         database=database,
-        live=live,
+        opener=Opener(catalogue, live, toolbox, allow_private_urls=False),
         carriers=carriers,
-        outbound=engine.name if engine is not None else simulated.name,
-        setups=AgentSetups(database, catalogue, toolbox),
         clock=clock,
         node_id=NODE,
         policy=policy,

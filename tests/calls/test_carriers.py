@@ -10,11 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from nur_server.calls.parts import CallTimes
 from nur_server.calls.policy import CallPolicy
-from nur_server.calls.service import Incoming
+from nur_server.calls.tasks import CallTimes
 from nur_server.conversation.events import EndedReason
-from nur_server.ports import HangupCause, Line
+from nur_server.ports import CallObserver, HangupCause, InboundCall
 from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Call, ScriptedLanguageModel, ScriptedTextToSpeech
 from nur_server.store.call_records import (
@@ -22,7 +21,6 @@ from nur_server.store.call_records import (
     CallStatus,
 )
 from nur_server.transports.carriers.adapter import CarrierEngine
-from nur_server.transports.carriers.carrier import InboundCall
 from tests.calls.exchange import Exchange, exchange
 from tests.providers.servers import running
 from tests.transports.carriers.fakes import FAKES
@@ -56,14 +54,8 @@ def fake(request: pytest.FixtureRequest) -> FakeCarrier:
 async def network(folder: Path, fake: FakeCarrier, **agent: Any) -> AsyncIterator[Network]:
     known: list[Exchange] = []
 
-    async def take(inbound: InboundCall) -> Line | None:
-        outcome = await known[0].service.receive(
-            inbound.engine.name,
-            inbound.carrier_call_id,
-            to_number=inbound.to_number,
-            from_number=inbound.from_number,
-        )
-        return outcome.line if isinstance(outcome, Incoming) else None
+    async def take(inbound: InboundCall) -> CallObserver | None:
+        return await known[0].service.take(inbound)
 
     catalogue = agent.pop("catalogue", None) or Catalogue.scripted(
         tts=ScriptedTextToSpeech(ms_per_character=30, tone_hz=300)

@@ -21,7 +21,7 @@ from nur_server.errors import (
     RateLimited,
     Unavailable,
 )
-from nur_server.ports import DialRequest, HangupCause, Line
+from nur_server.ports import CallObserver, DialRequest, HangupCause
 from nur_server.providers.catalogue import Catalogue
 from nur_server.providers.scripted import Call, ScriptedLanguageModel
 from nur_server.store.agents import Agents
@@ -338,7 +338,7 @@ class Unreachable:
 
     name = "unreachable"
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
         raise ProviderUnreachable("no route to the carrier", provider=self.name)
 
     async def hang_up(self, carrier_call_id: str) -> None:
@@ -350,7 +350,7 @@ class Silent(Unreachable):
 
     name = "silent"
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -360,7 +360,7 @@ class Choosy(Unreachable):
 
     name = "choosy"
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
         raise ProviderRejected("no such number", provider=self.name, code="invalid_number")
 
 
@@ -372,10 +372,10 @@ class Confused(Unreachable):
     def __init__(self) -> None:
         self.hung_up: list[str] = []
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
         for _ in range(2):
-            line.ended(HangupCause.BUSY, "486")
-            line.ringing()
+            observer.ended(HangupCause.BUSY, "486")
+            observer.ringing()
         return "c-1"
 
     async def hang_up(self, carrier_call_id: str) -> None:
@@ -387,9 +387,9 @@ class Swift(Confused):
 
     name = "swift"
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
-        line.ringing()
-        line.ended(HangupCause.BUSY, "486")
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
+        observer.ringing()
+        observer.ended(HangupCause.BUSY, "486")
         return "c-1"
 
 
@@ -626,7 +626,7 @@ async def test_a_call_comes_in(tmp_path: Path) -> None:
         incoming = await ring(here, "c-1", REAL)
         assert isinstance(incoming, Incoming)
         engine = here.service.outbound.engine
-        engine.call_in("c-1", incoming.line, (HearOut(0.2), voice(), HearOut(0.2), HangUp()))  # type: ignore[attr-defined]
+        engine.call_in("c-1", incoming.progress, (HearOut(0.2), voice(), HearOut(0.2), HangUp()))  # type: ignore[attr-defined]
         call = await here.over(incoming.call.id)
         assert (call.direction, call.status) == (Direction.INBOUND, CallStatus.COMPLETED)
         assert call.agent_id == here.agent.id
@@ -637,7 +637,7 @@ async def test_hearing_of_the_same_call_again_changes_nothing(tmp_path: Path) ->
     async with exchange(tmp_path, phone_numbers=(REAL,)) as here:
         first, again = await ring(here, "c-1", REAL), await ring(here, "c-1", REAL)
         assert isinstance(first, Incoming) and isinstance(again, Incoming)
-        assert again.line is first.line
+        assert again.progress is first.progress
         ended = await here.over(first.call.id)
         assert (ended.status, ended.ended_reason) == (CallStatus.FAILED, EndedReason.NO_MEDIA)
         late = await ring(here, "c-1", REAL)
@@ -649,7 +649,7 @@ async def test_a_caller_who_gives_up_before_the_answer(tmp_path: Path) -> None:
     async with exchange(tmp_path, phone_numbers=(REAL,)) as here:
         incoming = await ring(here, "c-1", REAL)
         assert isinstance(incoming, Incoming)
-        incoming.line.ended(HangupCause.CANCELED)
+        incoming.progress.ended(HangupCause.CANCELED)
         call = await here.over(incoming.call.id)
         assert call.status is CallStatus.CANCELED
 

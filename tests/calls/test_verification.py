@@ -12,7 +12,7 @@ from nur_server.calls.verification import Verification
 from nur_server.clock import ManualClock, SystemClock
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import Forbidden, InvalidRequest, NotFound, RateLimited
-from nur_server.ports import DialRequest, HangupCause, Line
+from nur_server.ports import CallObserver, DialRequest, HangupCause
 from nur_server.providers.scripted import ScriptedTextToSpeech
 from nur_server.store.call_records import (
     CallStatus,
@@ -116,8 +116,8 @@ class Carrier:
 
     name = "real"
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
-        line.ended(HangupCause.BUSY)
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
+        observer.ended(HangupCause.BUSY)
         return f"c-{request.call_id}"
 
     async def hang_up(self, carrier_call_id: str) -> None:

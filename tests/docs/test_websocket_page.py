@@ -24,7 +24,7 @@ from nur_server.opening.plan import _IMMUTABLE
 from nur_server.options import SessionOptions
 from nur_server.ports import SessionAbout
 from nur_server.providers.scripted import Call
-from nur_server.session.runner import KEPT_NOTICES
+from nur_server.session.client_link import KEPT_NOTICES
 from nur_server.settings import Settings
 from nur_server.transports import client
 from nur_server.transports.websocket import Limits

@@ -69,9 +69,9 @@ async def test_a_long_call_keeps_no_audio() -> None:
             await call.agent_done()
             await call.waits(10)
         session = call.session
-        assert session._recent._kept <= 4 * 16_000
-        assert not session._live.utterances and not session._live.responses
-        assert not session._inbox and not session._kept
+        assert session._listening.recent._kept <= 4 * 16_000
+        assert not session._listening.utterances and not session._speaking.responses
+        assert not session._inbox and not session._client.kept
 
 
 async def _book(guests: int) -> str:

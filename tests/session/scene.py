@@ -15,6 +15,7 @@ from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import Notice
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.ports import (
+    CallControl,
     LanguageModel,
     ListenOptions,
     Samples,
@@ -24,6 +25,7 @@ from nur_server.ports import (
     SpeechToText,
     TextToSpeech,
     ToolServer,
+    TransportCapabilities,
     TurnModel,
 )
 from nur_server.providers.scripted import (
@@ -37,6 +39,7 @@ from nur_server.session.live import LiveSessions
 from nur_server.session.runner import Session
 from nur_server.session.setup import SessionSetup
 from nur_server.session.writer import Writer
+from nur_server.testing.ear import RESUMABLE
 
 CONFIG = ConversationConfig("ses_0123456789ab0123456789ab01234567", system_prompt="Sell shoes.")
 FRAME_SECONDS = 0.02
@@ -50,6 +53,8 @@ class Ear:
     heard: list[tuple[float, str, Any]] = field(default_factory=list)
     closed: EndedReason | None = None
     is_replaced: bool = False
+    capabilities: TransportCapabilities = RESUMABLE
+    call_control: CallControl | None = None
 
     def connect(self, listener: SessionInput) -> None:
         pass

@@ -10,7 +10,7 @@ import pytest
 
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import ProviderUnreachable
-from nur_server.ports import CallLeg, DialRequest, HangupCause, Samples
+from nur_server.ports import DialRequest, HangupCause, Samples, Transport
 from nur_server.providers.scripted import ScriptedTextToSpeech
 from nur_server.transports.loopback import (
     SCENES,
@@ -41,9 +41,9 @@ FRAME = np.full(160, 1000, np.int16)
 
 @dataclass
 class Caller:
-    """Our side of one call: a `Line` and a `LegListener` that keep what they are told."""
+    """Our side of one call: a `CallObserver` and a `SessionInput` that keep what they are told."""
 
-    leg: CallLeg | None = None
+    leg: Transport | None = None
     rang: int = 0
     end: tuple[HangupCause, str] | None = None
     heard: list[Samples] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Caller:
     def ringing(self) -> None:
         self.rang += 1
 
-    def answered(self, leg: CallLeg) -> None:
+    def answered(self, leg: Transport) -> None:
         self.leg = leg
         leg.connect(self)
 

@@ -16,7 +16,6 @@ from starlette.middleware.cors import CORSMiddleware
 
 from nur_server.api import errors, logs
 from nur_server.api import recordings as recording_links
-from nur_server.api.calls import AgentSetups
 from nur_server.api.idempotency import HEADER, REPLAYED
 from nur_server.api.middleware import REQUEST_ID, BoundedBody, LastResort, RequestContext
 from nur_server.api.ratelimits import RATE_LIMITS, RateLimits
@@ -41,9 +40,10 @@ from nur_server.api.routes import (
 from nur_server.api.services import Services
 from nur_server.api.telemetry import CountedRequests, Traces, open_traces
 from nur_server.api.tokens import PURPOSE, ResumeTokens, Tokens
-from nur_server.calls.parts import CallTimes
+from nur_server.calls.carriers import Carriers
 from nur_server.calls.policy import CallPolicy
-from nur_server.calls.service import CallService, Carrier, Incoming
+from nur_server.calls.service import CallService
+from nur_server.calls.tasks import CallTimes
 from nur_server.calls.verification import PURPOSE as CALLER_IDS
 from nur_server.calls.verification import Verification
 from nur_server.clock import Clock, SystemClock
@@ -56,7 +56,7 @@ from nur_server.jobs.scheduled_calls import ScheduledCalls
 from nur_server.jobs.work import Times, Work
 from nur_server.opening.sessions import Opener
 from nur_server.opening.toolbox import Toolbox
-from nur_server.ports import DialRequest, Line
+from nur_server.ports import DialRequest, OnInbound
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LiveSessions
 from nur_server.session.metrics import Metrics
@@ -75,9 +75,7 @@ from nur_server.store.records import NewKey
 from nur_server.store.sessions import end_lost_sessions, expire_sessions
 from nur_server.store.signing import signing_secret
 from nur_server.store.sink import StoreSink
-from nur_server.transports import loopback
 from nur_server.transports.carriers.adapter import CarrierEngine
-from nur_server.transports.carriers.carrier import InboundCall, OnInbound
 from nur_server.transports.carriers.vendors import carrier_client, configured_carrier
 from nur_server.transports.loopback import LoopbackCall, LoopbackEngine, Script, callee_of
 
@@ -279,7 +277,7 @@ async def _start(
     catalogue = given.catalogue or await Catalogue.load(settings)
     if given.catalogue is None:
         stack.push_async_callback(_bounded, "catalogue", catalogue.close)
-    toolbox = Toolbox(database, clock, allow_private=settings.allow_private_urls)
+    toolbox = Toolbox(clock, allow_private=settings.allow_private_urls)
     stack.push_async_callback(_bounded, "tools", toolbox.stop)
     blobs = open_blobs(recording_links.blobs_url(settings))
     await _check_blobs(blobs)
@@ -301,22 +299,15 @@ async def _start(
         tracer=_open_traces(stack, settings, node_id, clock),
     )
     _count(given.metrics, live, recorders)
+    opener = Opener(catalogue, live, toolbox, settings.allow_private_urls)
     simulated = _loopback(catalogue, given.telephony)
     stack.push_async_callback(_bounded, "simulated calls", simulated.close)
-
-    async def take(inbound: InboundCall) -> Line | None:
-        return await _taken(call_service, inbound)
-
-    carrier = _open_carrier(stack, settings, clock, take)
-    lines = {loopback.NAME: Carrier(simulated, is_simulated=True)}
-    if carrier is not None:
-        lines[carrier.name] = Carrier(carrier)
+    carriers = Carriers()
+    carriers.add(simulated, is_simulated=True)
     call_service = CallService(
         database=database,
-        live=live,
-        carriers=lines,
-        outbound=loopback.NAME if carrier is None else carrier.name,
-        setups=AgentSetups(database, catalogue, toolbox),
+        opener=opener,
+        carriers=carriers,
         clock=clock,
         node_id=node_id,
         policy=given.telephony.policy or CallPolicy.of(settings),
@@ -324,6 +315,9 @@ async def _start(
         on_status=partial(_count_call, given.metrics),
         max_calls=settings.max_sessions,
     )
+    carrier = _open_carrier(stack, settings, clock, call_service.take)
+    if carrier is not None:
+        carriers.add(carrier)
     if left := await call_service.recover():
         log.warning("ended calls that were under way when this node died", calls=left)
     await _start_work(stack, settings, clock, database, node_id, catalogue, call_service, given)
@@ -342,7 +336,7 @@ async def _start(
         catalogue=catalogue,
         live=live,
         toolbox=toolbox,
-        opener=Opener(catalogue, live, toolbox, settings.allow_private_urls),
+        opener=opener,
         tokens=Tokens(secret, clock, single_use=settings.single_use_tokens),
         resume_tokens=ResumeTokens(),
         rate_limits=given.rate_limits,
@@ -435,17 +429,6 @@ def _open_carrier(
     if vendor is None:
         return None
     return CarrierEngine(vendor, str(settings.public_url), clock, on_inbound)
-
-
-async def _taken(calls: CallService, inbound: InboundCall) -> Line | None:
-    """The line of a call that came in. None: it is refused."""
-    outcome = await calls.receive(
-        inbound.engine.name,
-        inbound.carrier_call_id,
-        to_number=inbound.to_number,
-        from_number=inbound.from_number,
-    )
-    return outcome.line if isinstance(outcome, Incoming) else None
 
 
 def _loopback(catalogue: Catalogue, telephony: Telephony) -> LoopbackEngine:

@@ -1,7 +1,6 @@
 """Calls against what this server has: their agents, their sessions, and addresses it may call."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -16,57 +15,9 @@ from nur_server.api.public_url import public_base
 from nur_server.api.services import Services
 from nur_server.audio.encode import RecordingFormat
 from nur_server.calls.numbers import read_number
-from nur_server.conversation.config import ConversationConfig
-from nur_server.opening.plan import plan_for_agent
-from nur_server.opening.prepare import Identity, prepare
-from nur_server.opening.toolbox import Toolbox, agent_endpoints
-from nur_server.providers.catalogue import Catalogue
-from nur_server.session.setup import SessionSetup
 from nur_server.store.agents import Agents
-from nur_server.store.call_records import (
-    RING_SECONDS,
-    CallFields,
-    CallRecord,
-    Direction,
-)
-from nur_server.store.engine import Database
+from nur_server.store.call_records import RING_SECONDS, CallFields, CallRecord
 from nur_server.store.recordings import recordings_of
-from nur_server.store.records import AgentRecord
-from nur_server.store.sessions import Sessions
-
-SILENT_SECONDS = 60.0
-"""A line on which nobody speaks for so long is given up, unless the agent says otherwise."""
-
-
-class AgentSetups:
-    """A `calls.service.Setups`: sessions as the stored agent has them, fit for a telephone."""
-
-    def __init__(self, database: Database, catalogue: Catalogue, toolbox: Toolbox) -> None:
-        self._database = database
-        self._catalogue = catalogue
-        self._toolbox = toolbox
-
-    async def prepare(self, call: CallRecord, agent: AgentRecord) -> SessionSetup:
-        """Raises `InvalidRequest` where the agent asks for what this server does not have."""
-        session = await Sessions(self._database, call.account_id).get(call.session_id)
-        plan = plan_for_agent(agent, session)
-        is_outbound = call.direction is Direction.OUTBOUND
-        identity = Identity(call.account_id, call.session_id, is_outbound=is_outbound)
-        prepared = prepare(plan, identity, self._catalogue)
-        # The agent may be deleted while its calls go on, and its tools with it.
-        self._toolbox.open(call.session_id, agent_endpoints(agent, session))
-        return replace(prepared, conversation=_on_the_phone(prepared.conversation, call))
-
-    def release(self, call: CallRecord) -> None:
-        self._toolbox.close(call.session_id)
-
-
-def _on_the_phone(config: ConversationConfig, call: CallRecord) -> ConversationConfig:
-    longest = [float(call.max_duration_seconds)]
-    if config.max_duration_seconds is not None:
-        longest.append(config.max_duration_seconds)
-    silence = replace(config.silence, end_seconds=config.silence.end_seconds or SILENT_SECONDS)
-    return replace(config, speaks=True, max_duration_seconds=min(longest), silence=silence)
 
 
 async def dial(

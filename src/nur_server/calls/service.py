@@ -1,20 +1,22 @@
 """The calls of this process: placed, received, ended, and accounted for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
 
 import structlog
 
 from nur_server.calls import states
-from nur_server.calls.following import Following
-from nur_server.calls.line import CallLine
+from nur_server.calls.adapt import on_the_phone
+from nur_server.calls.carriers import Carrier, Carriers
 from nur_server.calls.numbers import is_fictional, read_number
-from nur_server.calls.parts import CallTimes, Part, Talk
 from nur_server.calls.policy import CallPolicy, check_schedule
+from nur_server.calls.progress import CallProgress
+from nur_server.calls.supervisor import CallSupervisor
+from nur_server.calls.tasks import AgentCall, CallTask, CallTimes
 from nur_server.clock import Clock
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import (
@@ -26,9 +28,10 @@ from nur_server.errors import (
     ProviderRejected,
     Unavailable,
 )
-from nur_server.ports import TelephonyEngine
-from nur_server.session.live import LiveSessions
-from nur_server.session.setup import SessionSetup
+from nur_server.opening.plan import plan_for_agent
+from nur_server.opening.prepare import Identity
+from nur_server.opening.sessions import Opener
+from nur_server.ports import CallObserver, InboundCall, TelephonyEngine
 from nur_server.store.accounts import DEFAULT_ACCOUNT, Accounts
 from nur_server.store.agents import Agents
 from nur_server.store.call_records import (
@@ -46,6 +49,7 @@ from nur_server.store.calls import (
 from nur_server.store.engine import Database
 from nur_server.store.numbers import CallerIdRecord, CallerIds, find_route
 from nur_server.store.records import AgentRecord, AgentStatus
+from nur_server.store.sessions import Sessions
 
 log = structlog.get_logger(__name__)
 
@@ -64,33 +68,12 @@ LOST = "call_lost"
 """`error_code` of a call whose server died."""
 
 
-class Setups(Protocol):
-    """What makes a session out of a call and its agent."""
-
-    async def prepare(self, call: CallRecord, agent: AgentRecord) -> SessionSetup:
-        """Raises `NurError` where the agent asks for what this server does not have."""
-        ...
-
-    def release(self, call: CallRecord) -> None:
-        """The call is over. May be called for one that was never prepared."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    """A telephony engine, and what goes with it."""
-
-    engine: TelephonyEngine
-    is_simulated: bool = False
-    """Nothing leaves this machine."""
-
-
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A call that came in and is waited for: its media goes to `line`."""
+    """A call that came in and is waited for: its media goes to `progress`."""
 
     call: CallRecord
-    line: CallLine
+    progress: CallProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +88,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Followed:
-    following: Following
+    supervisor: CallSupervisor
     task: asyncio.Task[None]
 
 
@@ -116,10 +99,8 @@ class CallService:
         self,
         *,
         database: Database,
-        live: LiveSessions,
-        carriers: Mapping[str, Carrier],
-        outbound: str,
-        setups: Setups,
+        carriers: Carriers,
+        opener: Opener,
         clock: Clock,
         node_id: str,
         policy: CallPolicy | None = None,
@@ -127,14 +108,12 @@ class CallService:
         on_status: OnStatus = ignore_status,
         max_calls: int = 200,
     ) -> None:
-        """`outbound` names the carrier that calls go over; `max_calls` are followed at a time."""
+        """At most `max_calls` are under way at a time."""
         self.calls = Calls(database, on_status)
         self.policy = policy or CallPolicy()
         self._database = database
-        self._live = live
         self._carriers = carriers
-        self._outbound = carriers[outbound]
-        self._setups = setups
+        self._opener = opener
         self._clock = clock
         self._node_id = node_id
         self._times = times or CallTimes()
@@ -153,7 +132,7 @@ class CallService:
     @property
     def outbound(self) -> Carrier:
         """What calls go over."""
-        return self._outbound
+        return self._carriers.outbound
 
     # Placing
 
@@ -174,7 +153,7 @@ class CallService:
         for a destination that is closed, `RateLimited` where the account may not place one more,
         `NotFound` and `Conflict` for the agent, `Unavailable` at capacity.
         """
-        carrier = self._outbound
+        carrier = self.outbound
         self.check_destination(fields.to_number, to_param)
         shown = await self.caller_id(account_id, from_number, from_param)
         if fields.scheduled_at is not None:
@@ -194,19 +173,19 @@ class CallService:
         return accepted
 
     async def dial_with(
-        self, account_id: str, fields: CallFields, part: Callable[[CallRecord], Part]
+        self, account_id: str, fields: CallFields, task: Callable[[CallRecord], CallTask]
     ) -> CallRecord:
-        """Place a call with a part of its own, here and at once. Raises as `dial` does."""
+        """Place a call with a task of its own, here and at once. Raises as `dial` does."""
         self._require_room()
         call = await self.calls.create(
             account_id,
-            replace(fields, engine=self._outbound.engine.name),
+            replace(fields, engine=self.outbound.engine.name),
             check=self.policy.check_usage,
             node_id=self._node_id,
         )
 
-        async def given() -> Part:
-            return part(call)
+        async def given() -> CallTask:
+            return task(call)
 
         self._follow(call, given)
         return call
@@ -221,7 +200,7 @@ class CallService:
         call = await self.calls.claim(call_id, self._node_id, check=self.policy.check_usage)
         if call is None:
             return False
-        self._follow(call, lambda: self._talk(call))
+        self._follow(call, lambda: self._agent_call(call))
         return True
 
     async def reschedule(self, account_id: str, call_id: str, scheduled_at: datetime) -> CallRecord:
@@ -259,7 +238,7 @@ class CallService:
     def check_destination(self, to_number: str, param: str) -> None:
         """Raises `InvalidRequest` and `Forbidden`."""
         number = read_number(to_number, param)
-        self.policy.check_destination(number, param, is_simulated=self._outbound.is_simulated)
+        self.policy.check_destination(number, param, is_simulated=self.outbound.is_simulated)
 
     async def caller_id(
         self, account_id: str, wanted: str | None, param: str = "from_number"
@@ -268,7 +247,7 @@ class CallService:
         own = await CallerIds(self._database, account_id).list()
         proven = [record.number for record in own if self._is_proof(record)]
         trusted = self.policy.trusted_caller_ids
-        simulated = self._outbound.is_simulated
+        simulated = self.outbound.is_simulated
         if wanted is None:
             usual = [*proven, *sorted(trusted), *([SIMULATED_CALLER] if simulated else [])]
             if usual:
@@ -295,17 +274,27 @@ class CallService:
         if record.verified_at is None:
             return False
         over = self._carriers.get(record.verified_over or "")
-        return self._outbound.is_simulated or over is None or not over.is_simulated
+        return self.outbound.is_simulated or over is None or not over.is_simulated
 
     def _check_transfer(self, to_number: str) -> None:
         try:
             self.check_destination(to_number, "to_number")
         except (InvalidRequest, Forbidden) as error:
             raise ProviderRejected(
-                error.message, provider=self._outbound.engine.name, code=error.code
+                error.message, provider=self.outbound.engine.name, code=error.code
             ) from error
 
     # Receiving
+
+    async def take(self, inbound: InboundCall) -> CallObserver | None:
+        """A `ports.OnInbound`: what follows a call that has come in. None: it is refused."""
+        outcome = await self.receive(
+            inbound.engine.name,
+            inbound.carrier_call_id,
+            to_number=inbound.to_number,
+            from_number=inbound.from_number,
+        )
+        return outcome.progress if isinstance(outcome, Incoming) else None
 
     async def receive(
         self, engine: str, carrier_call_id: str, *, to_number: str, from_number: str
@@ -337,8 +326,8 @@ class CallService:
             except Conflict as error:
                 problem = error.code
             else:
-                following = self._follow(call, lambda: self._talk(call))
-                return Incoming(call, following.line)
+                supervisor = self._follow(call, lambda: self._agent_call(call))
+                return Incoming(call, supervisor.progress)
         account_id = route.account_id if route is not None else DEFAULT_ACCOUNT
         return await self._refuse(account_id, fields, problem or "refused")
 
@@ -346,7 +335,7 @@ class CallService:
         followed = self._followed.get(call.id)
         if followed is None:
             return Refusal(call.error_code or "call_over", call.id)
-        return Incoming(call, followed.following.line)
+        return Incoming(call, followed.supervisor.progress)
 
     def _problem(self, has_owner: bool, agent: AgentRecord | None) -> str | None:
         if not has_owner:
@@ -396,7 +385,7 @@ class CallService:
             return call
         followed = self._followed.get(call.id)
         if followed is not None:
-            followed.following.line.want_end(EndedReason.CLIENT_ENDED)
+            followed.supervisor.progress.want_end(EndedReason.CLIENT_ENDED)
             await asyncio.wait((followed.task,), timeout=END_SECONDS)
         else:
             await self._end_elsewhere(call)
@@ -451,7 +440,7 @@ class CallService:
         for call_id in await self.calls.over_among(tuple(self._followed)):
             followed = self._followed.get(call_id)
             if followed is not None:
-                followed.following.line.want_end(EndedReason.CLIENT_ENDED)
+                followed.supervisor.progress.want_end(EndedReason.CLIENT_ENDED)
 
     async def _adopt(self) -> None:
         """Calls that were accepted by a node which died before it placed them."""
@@ -477,7 +466,7 @@ class CallService:
         self._is_draining = True
         await self._wait(seconds)
         for followed in self._followed.values():
-            followed.following.line.want_end(EndedReason.SERVER_SHUTDOWN)
+            followed.supervisor.progress.want_end(EndedReason.SERVER_SHUTDOWN)
         await self._wait(END_SECONDS)
         for followed in list(self._followed.values()):
             followed.task.cancel()
@@ -488,24 +477,23 @@ class CallService:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 
-    def _follow(self, call: CallRecord, part: Callable[[], Awaitable[Part]]) -> Following:
+    def _follow(self, call: CallRecord, task: Callable[[], Awaitable[CallTask]]) -> CallSupervisor:
         carrier = self._carriers[call.engine]
-        following = Following(call, carrier.engine, self.calls, self._times, part)
-        task = asyncio.create_task(self._run(following), name=call.id)
-        self._followed[call.id] = _Followed(following, task)
-        return following
+        supervisor = CallSupervisor(call, carrier.engine, self.calls, self._times, task)
+        running = asyncio.create_task(self._run(supervisor), name=call.id)
+        self._followed[call.id] = _Followed(supervisor, running)
+        return supervisor
 
-    async def _run(self, following: Following) -> None:
-        call = following.call
+    async def _run(self, supervisor: CallSupervisor) -> None:
+        call = supervisor.call
         try:
-            await following.run()
+            await supervisor.run()
         except Exception:
             log.exception("call.lost", call_id=call.id)
         finally:
             self._followed.pop(call.id, None)
-            self._setups.release(call)
 
-    async def _talk(self, call: CallRecord) -> Part:
+    async def _agent_call(self, call: CallRecord) -> CallTask:
         if call.agent_id is None:
             raise InternalError("a call without an agent cannot be talked on", code=LOST)
         agent = await Agents(self._database, call.account_id).get(call.agent_id)
@@ -515,14 +503,14 @@ class CallService:
             # What was allowed when it was accepted may have been taken back since.
             await self.caller_id(call.account_id, call.from_number)
             self.check_destination(call.to_number, "to_number")
-        return Talk(
-            await self._setups.prepare(call, agent),
-            self._live,
-            self._clock,
-            self._times,
-            self._check_transfer,
-            float(call.max_duration_seconds),
+        session = await Sessions(self._database, call.account_id).get(call.session_id)
+        is_outbound = call.direction is Direction.OUTBOUND
+        prepared = self._opener.prepare(
+            plan_for_agent(agent, session),
+            Identity(call.account_id, call.session_id, is_outbound=is_outbound),
+            partial(on_the_phone, call=call, check_transfer=self._check_transfer),
         )
+        return AgentCall(prepared, self._clock, self._times, float(call.max_duration_seconds))
 
     def _require_room(self) -> None:
         if self._is_draining:

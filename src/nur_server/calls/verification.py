@@ -6,8 +6,8 @@ import secrets
 from dataclasses import dataclass
 
 from nur_server.calls.numbers import read_number
-from nur_server.calls.parts import Recital
 from nur_server.calls.service import CallService
+from nur_server.calls.tasks import PromptPlayback
 from nur_server.clock import Clock
 from nur_server.errors import InvalidRequest, NurError
 from nur_server.ports import TextToSpeech
@@ -71,7 +71,7 @@ class Verification:
         code = "".join(str(secrets.randbelow(10)) for _ in range(DIGITS))
         own = CallerIds(self._database, account_id)
         await own.expect_code(number, self._hash(number, code), carrier.engine.name)
-        recital = Recital(_words(code), self._tts, self._voice, self._clock)
+        playback = PromptPlayback(_words(code), self._tts, self._voice, self._clock)
         fields = CallFields(
             to_number=number,
             from_number=shown,
@@ -81,7 +81,7 @@ class Verification:
             ring_seconds=RING_SECONDS,
         )
         try:
-            call = await self._service.dial_with(account_id, fields, lambda call: recital)
+            call = await self._service.dial_with(account_id, fields, lambda call: playback)
         except NurError:
             await own.forget_code(number)
             raise

@@ -1,8 +1,8 @@
 """The one way to open a session: make engines and tools ready, begin it, attach its transport."""
 
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from nur_server.opening.plan import SessionPlan, tool_endpoints, updated
 from nur_server.opening.prepare import Identity, prepare
@@ -10,9 +10,18 @@ from nur_server.opening.toolbox import Toolbox
 from nur_server.options import UNSET, SessionOptions
 from nur_server.ports import Transport
 from nur_server.providers.catalogue import Catalogue
+from nur_server.providers.http_tools import ToolEndpoint
 from nur_server.session.live import LiveSessions
-from nur_server.session.runner import Configure, Session
+from nur_server.session.runner import Observer, Session
 from nur_server.session.setup import SessionSetup
+
+Adapt = Callable[[SessionSetup], SessionSetup]
+"""Fits a session's settings to what its door can do: at the start, and at each update."""
+
+
+def unchanged(setup: SessionSetup) -> SessionSetup:
+    """The settings as they were prepared."""
+    return setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,52 +33,80 @@ class Opener:
     toolbox: Toolbox
     allow_private_urls: bool
 
+    def prepare(
+        self, plan: SessionPlan, identity: Identity, adapt: Adapt = unchanged
+    ) -> "PreparedSession":
+        """Check a plan before anybody is rung for it.
+
+        Raises `InvalidRequest` for what it asks for and this server does not have.
+        """
+        self.check_tools(plan)
+        setup = adapt(prepare(plan, identity, self.catalogue))
+        endpoints = tool_endpoints(plan, allow_private=self.allow_private_urls)
+        return PreparedSession(self, plan, identity, adapt, setup, endpoints)
+
     async def open(
-        self,
-        plan: SessionPlan,
-        identity: Identity,
-        transport: Transport,
-        adapt: Callable[[SessionSetup], SessionSetup] = lambda setup: setup,
+        self, plan: SessionPlan, identity: Identity, transport: Transport, adapt: Adapt = unchanged
     ) -> Session:
         """A session of this plan that talks over `transport`; it is ready when this returns.
 
-        `adapt` fits the settings to what the door can do, now and at each update. Raises
-        `InvalidRequest` for what the plan asks for and this server does not have, and as
-        `LiveSessions.start` does.
+        Raises as `prepare` and `PreparedSession.open` do.
         """
-        self._check(plan)
-        setup = adapt(prepare(plan, identity, self.catalogue))
-        endpoints = tool_endpoints(plan, allow_private=self.allow_private_urls)
-        session = self.live.start(setup, self._configure(plan, identity, adapt))
-        self.toolbox.open(identity.session_id, endpoints)
-        weakref.finalize(session, self.toolbox.close, identity.session_id)
-        session.attach(transport)
-        return session
+        return await self.prepare(plan, identity, adapt).open(transport)
 
-    def _check(self, plan: SessionPlan) -> None:
-        """Tools of a stored agent were checked when it was stored; those of a client by `vet`,
-        which its door has awaited, so that nothing is compiled here."""
+    def check_tools(self, plan: SessionPlan) -> None:
+        """Raise `InvalidRequest` for a client's tools that cannot be used.
+
+        Tools of a stored agent were checked when it was stored; those of a client by `vet`, which
+        its door has awaited, so that nothing is compiled here.
+        """
         if plan.client_tools:
             self.toolbox.checks.check(plan.tools)
 
+
+@dataclass(frozen=True, slots=True)
+class PreparedSession:
+    """A session that can be opened: its plan is checked, its engines and tools are found."""
+
+    opener: Opener
+    plan: SessionPlan
+    identity: Identity
+    adapt: Adapt
+    setup: SessionSetup
+    endpoints: Mapping[str, ToolEndpoint]
+
+    async def open(self, transport: Transport, observers: Sequence[Observer] = ()) -> Session:
+        """Begin the session over `transport`. Raises as `LiveSessions.start` does."""
+        rate = transport.capabilities.output_rate
+        toolbox, session_id = self.opener.toolbox, self.identity.session_id
+        session = self.opener.live.start(_at_rate(self.setup, rate), self._configure(rate))
+        toolbox.open(session_id, self.endpoints)
+        weakref.finalize(session, toolbox.close, session_id)
+        for observer in observers:
+            session.observe(observer)
+        session.attach(transport)
+        return session
+
     def _configure(
-        self,
-        plan: SessionPlan,
-        identity: Identity,
-        adapt: Callable[[SessionSetup], SessionSetup],
-    ) -> Configure:
-        current = plan
+        self, rate: int | None
+    ) -> Callable[[SessionOptions, tuple[str, ...]], SessionSetup]:
+        opener, current = self.opener, self.plan
 
         def configure(options: SessionOptions, warnings: tuple[str, ...]) -> SessionSetup:
             nonlocal current
             changed = updated(current, options, warnings)
             if options.tools is not UNSET:
-                self._check(changed)
-            setup = adapt(prepare(changed, identity, self.catalogue))
+                opener.check_tools(changed)
+            setup = self.adapt(prepare(changed, self.identity, opener.catalogue))
             if options.tools is not UNSET:
-                endpoints = tool_endpoints(changed, allow_private=self.allow_private_urls)
-                self.toolbox.open(identity.session_id, endpoints)
+                endpoints = tool_endpoints(changed, allow_private=opener.allow_private_urls)
+                opener.toolbox.open(self.identity.session_id, endpoints)
             current = changed
-            return setup
+            return _at_rate(setup, rate)
 
         return configure
+
+
+def _at_rate(setup: SessionSetup, rate: int | None) -> SessionSetup:
+    """`setup` with the audio that the transport takes."""
+    return setup if rate is None else replace(setup, output_rate=rate)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -12,7 +12,6 @@ from nur_server.audio.resample import StreamResampler
 from nur_server.conversation.actions import Generate, Speak
 from nur_server.conversation.events import (
     ClauseSynthesised,
-    Event,
     ReplyFailed,
     ReplyFinished,
     ReplyText,
@@ -30,6 +29,7 @@ from nur_server.ports import (
     TextDelta,
     ToolCallDelta,
 )
+from nur_server.session.host import Feed
 from nur_server.session.setup import SessionSetup
 from nur_server.text.encoding import well_formed
 
@@ -40,12 +40,6 @@ AHEAD_SECONDS = 15.0
 AHEAD_POLL_SECONDS = 0.2
 FIRST_PART_SECONDS = 20.0
 """Longest wait for any part of a model's or a synthesiser's answer, whatever the adapter does."""
-
-
-class Feed(Protocol):
-    """Where events go: each is made with the time of its arrival."""
-
-    def __call__(self, make: Callable[[float], Event]) -> None: ...
 
 
 class ResponseMaker:

@@ -1,11 +1,15 @@
 """Everything a session needs to know before it starts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from nur_server.conversation.config import ConversationConfig
 from nur_server.options import SessionOptions
 from nur_server.ports import LanguageModel, ListenOptions, SessionAbout, SpeechToText, TextToSpeech
+
+CheckTransfer = Callable[[str], None]
+"""Raises `ProviderError` for a number that a call may not be transferred to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class SessionSetup:
     expires_at: datetime | None = None
     """When the session ends at the latest. None: never."""
     access: SessionAccess = field(default_factory=SessionAccess)
+    check_transfer: CheckTransfer | None = None
+    """Asked before each transfer of a phone call. None: every number is allowed."""
 
     @property
     def about(self) -> SessionAbout:

@@ -3,9 +3,9 @@
 from collections import Counter
 
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import Notice, ReplyDone, ReplyError, ReplyStatus
+from nur_server.conversation.notices import ReplyDone, ReplyError, ReplyStatus
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
-from nur_server.ports import SessionSummary
+from nur_server.ports import SessionNotice, SessionSummary
 
 
 class Tally:
@@ -21,7 +21,7 @@ class Tally:
     def count(self, name: str, amount: int = 1) -> None:
         self._counts[name] += amount
 
-    def notice(self, notice: Notice) -> None:
+    def notice(self, notice: SessionNotice) -> None:
         match notice:
             case ReplyDone(status=ReplyStatus.INTERRUPTED):
                 self._counts["interruptions"] += 1

@@ -6,9 +6,17 @@ from typing import Any
 
 from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import Notice
-from nur_server.ports import Samples, SessionInput, SessionNotice, SessionUpdated
+from nur_server.ports import (
+    CallControl,
+    Samples,
+    SessionInput,
+    SessionNotice,
+    SessionUpdated,
+    TransportCapabilities,
+)
 
 AUDIBLE_SECONDS = 0.1
+RESUMABLE = TransportCapabilities(can_resume=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,9 @@ class Ear:
     """Whose words these are."""
     is_replaced: bool = False
     _heard_at: float | None = None
+
+    capabilities: TransportCapabilities = RESUMABLE
+    call_control: CallControl | None = None
 
     # The session's side
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from nur_server.errors import ProviderRejected
-from nur_server.ports import LegListener
+from nur_server.ports import SessionInput
 from nur_server.testing.ear import Ear, Transferred
 
 
@@ -22,14 +22,16 @@ class Handset(Ear):
     """An ear with a keypad: the media of one call."""
 
     phone: Phone = field(default_factory=Phone)
-    output_rate: int = 8_000
     keys: str = ""
     """What the agent has pressed."""
     transferred_to: str | None = None
     is_transferring: bool = False
     """The carrier is at it."""
 
-    def connect(self, listener: LegListener) -> None:
+    def __post_init__(self) -> None:
+        self.call_control = self
+
+    def connect(self, listener: SessionInput) -> None:
         """The caller's own audio and keys are given to the session directly."""
 
     def send_digits(self, digits: str) -> None:

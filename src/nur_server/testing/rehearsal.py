@@ -70,8 +70,8 @@ class Rehearsal:
         self.memory = world.memory
         self.bench = bench
         self.voice = voice
-        phone, rate = world.phone, world.output_rate
-        self.handset = Handset(phone=phone, output_rate=rate) if phone is not None else None
+        phone = world.phone
+        self.handset = Handset(phone=phone) if phone is not None else None
         """Where the caller is on a phone: the keys the agent pressed, where it transferred to."""
         self.ear = self.handset or Ear()
         self.ears = [self.ear]
@@ -439,10 +439,7 @@ class Rehearsal:
         self._start(self.caller.run())
         self._start(self._answer_tools())
         await asyncio.sleep(answers_after_seconds)
-        if self.handset is not None:
-            self.session.connect(self.handset)
-        else:
-            self.session.attach(self.ear)
+        self.session.attach(self.ear)
 
     async def close(self) -> None:
         tasks = list(self._tasks)

@@ -19,7 +19,14 @@ from nur_server.conversation.events import EndedReason
 from nur_server.errors import BadRequest, InternalError, NurError, PayloadTooLarge
 from nur_server.meter import Admission, Allowance, AudioMeter
 from nur_server.options import SessionOptions
-from nur_server.ports import Samples, SessionAbout, SessionInput, SessionNotice, SessionUpdated
+from nur_server.ports import (
+    Samples,
+    SessionAbout,
+    SessionInput,
+    SessionNotice,
+    SessionUpdated,
+    TransportCapabilities,
+)
 from nur_server.transports.websocket import Encoder, Limits, Send, WebSocketTransport, WireMessage
 
 log = structlog.get_logger(__name__)
@@ -36,6 +43,8 @@ TOO_BIG = 1009
 """Close code for a frame above the limit (RFC 6455, section 7.4.1)."""
 REPLACED = 1008
 """Close code of a connection that a newer one has replaced: its client must not come back."""
+
+CAPABILITIES = TransportCapabilities(can_resume=True)
 
 
 class Dialect(Encoder, Protocol):
@@ -93,6 +102,14 @@ class ClientConnection:
         self._heard_from_at = clock.monotonic()
 
     # The session's side
+
+    @property
+    def capabilities(self) -> TransportCapabilities:
+        return CAPABILITIES
+
+    @property
+    def call_control(self) -> None:
+        """A socket carries no phone call."""
 
     def connect(self, listener: SessionInput) -> None:
         about = listener.about

@@ -22,15 +22,18 @@ from nur_server.audio.resample import StreamResampler, resample
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NurError
 from nur_server.ports import (
+    CallControl,
+    CallObserver,
     DialRequest,
     HangupCause,
-    LegListener,
-    Line,
     Samples,
+    SessionInput,
     SessionNotice,
     SpeakRequest,
     TextToSpeech,
+    TransportCapabilities,
 )
+from nur_server.transports.early import EarlyInput
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +41,7 @@ NAME = "loopback"
 RATE = 8_000
 FRAME = RATE // 50
 FRAME_SECONDS = 0.02
+CAPABILITIES = TransportCapabilities(output_rate=RATE)
 MOST_QUEUED = 5 * RATE
 """Samples of agent audio that wait; the oldest are dropped."""
 DIGIT_SECONDS = 0.2
@@ -213,11 +217,11 @@ class State(Enum):
 
 
 class LoopbackCall:
-    """One call, and the media of it: a `ports.CallLeg`."""
+    """One call, and the media of it: a `ports.Transport` and its `ports.CallControl`."""
 
-    def __init__(self, carrier_call_id: str, line: Line) -> None:
+    def __init__(self, carrier_call_id: str, observer: CallObserver) -> None:
         self.carrier_call_id = carrier_call_id
-        self.line = line
+        self.observer = observer
         self.state = State.PLACED
         self.keys_pressed = ""
         """By our side."""
@@ -226,7 +230,7 @@ class LoopbackCall:
         """20 ms of agent audio that the callee has heard."""
         self.quiet_frames = 0
         """Since the callee heard any."""
-        self._listener: LegListener | None = None
+        self._input = EarlyInput()
         self._to_hear: deque[tuple[str, bytes]] = deque()
         self._queued = 0
         self._to_say = np.zeros(0, np.int16)
@@ -236,11 +240,15 @@ class LoopbackCall:
     # Our side
 
     @property
-    def output_rate(self) -> int:
-        return RATE
+    def capabilities(self) -> TransportCapabilities:
+        return CAPABILITIES
 
-    def connect(self, listener: LegListener) -> None:
-        self._listener = listener
+    @property
+    def call_control(self) -> CallControl:
+        return self
+
+    def connect(self, listener: SessionInput) -> None:
+        self._input.connect(listener)
 
     def play(self, response_id: str, samples: Samples) -> None:
         if self.state is not State.FLOWING:
@@ -283,8 +291,8 @@ class LoopbackCall:
         return len(self._to_say) > 0
 
     def press(self, digit: str) -> None:
-        if self._listener is not None and self.state is State.FLOWING:
-            self._listener.press(digit)
+        if self.state is State.FLOWING:
+            self._input.press(digit)
 
     def end(self, cause: HangupCause, detail: str = "") -> None:
         """The call is over, and our side is told. May be called twice."""
@@ -292,9 +300,9 @@ class LoopbackCall:
             return
         had_media, self.state = self.state is not State.PLACED, State.OVER
         self._moved.set()
-        self.line.ended(cause, detail)
-        if had_media and self._listener is not None:
-            self._listener.hung_up(cause)
+        self.observer.ended(cause, detail)
+        if had_media:
+            self._input.hung_up(cause)
 
     def step(self) -> None:
         """20 ms pass: a frame is heard, and one is said."""
@@ -309,8 +317,8 @@ class LoopbackCall:
         frame, self._to_say = self._to_say[:FRAME], self._to_say[FRAME:]
         frame = np.pad(frame, (0, FRAME - len(frame)))
         heard = self._inlet.process(g711.decode(g711.encode(frame, "mulaw"), "mulaw"))
-        if self._listener is not None and len(heard):
-            self._listener.hear(heard)
+        if len(heard):
+            self._input.hear(heard)
 
     async def next_frame(self) -> None:
         """Return when 20 ms more have passed, or the call is over."""
@@ -361,7 +369,7 @@ class LoopbackEngine:
         """Calls that are not over."""
         return len(self._calls)
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
         known = self._placed.get(request.call_id)
         if known is not None:
             return known
@@ -369,12 +377,12 @@ class LoopbackEngine:
         self._placed[request.call_id] = carrier_call_id
         while len(self._placed) > KNOWN_CALLS:
             self._placed.popitem(last=False)
-        self._begin(carrier_call_id, line, self._callee(request), request.ring_seconds)
+        self._begin(carrier_call_id, observer, self._callee(request), request.ring_seconds)
         return carrier_call_id
 
-    def call_in(self, carrier_call_id: str, line: Line, script: Script) -> None:
+    def call_in(self, carrier_call_id: str, observer: CallObserver, script: Script) -> None:
         """Be a caller whose call has been taken: `script` begins where audio flows."""
-        self._begin(carrier_call_id, line, (Answer(), *script), 0.0)
+        self._begin(carrier_call_id, observer, (Answer(), *script), 0.0)
 
     async def hang_up(self, carrier_call_id: str) -> None:
         found = self._calls.get(carrier_call_id)
@@ -397,8 +405,10 @@ class LoopbackEngine:
 
     # A call's life
 
-    def _begin(self, carrier_call_id: str, line: Line, script: Script, ring_seconds: float) -> None:
-        call = LoopbackCall(carrier_call_id, line)
+    def _begin(
+        self, carrier_call_id: str, observer: CallObserver, script: Script, ring_seconds: float
+    ) -> None:
+        call = LoopbackCall(carrier_call_id, observer)
         if self._on_call is not None:
             self._on_call(call)
         task = asyncio.create_task(self._live(call, script, ring_seconds), name=carrier_call_id)
@@ -424,11 +434,11 @@ class LoopbackEngine:
     async def _perform(self, call: LoopbackCall, step: Step, ring_seconds: float) -> None:
         match step:
             case Ring(seconds):
-                call.line.ringing()
+                call.observer.ringing()
                 await asyncio.sleep(seconds)
             case Answer():
                 call.state = State.FLOWING
-                call.line.answered(call)
+                call.observer.answered(call)
             case Refuse(cause):
                 if cause is HangupCause.NO_ANSWER:
                     await asyncio.sleep(ring_seconds)

@@ -21,9 +21,17 @@ from nur_server.api.middleware import RequestContext
 from nur_server.api.routes import carriers
 from nur_server.audio import g711
 from nur_server.clock import SystemClock
-from nur_server.ports import CallLeg, DialRequest, HangupCause, Line, Samples
+from nur_server.ports import (
+    CallObserver,
+    DialRequest,
+    HangupCause,
+    InboundCall,
+    OnInbound,
+    Samples,
+    Transport,
+)
 from nur_server.transports.carriers.adapter import CarrierEngine
-from nur_server.transports.carriers.carrier import Carrier, InboundCall, OnInbound
+from nur_server.transports.carriers.carrier import Carrier
 from nur_server.transports.carriers.media import Timing
 from tests.providers.servers import Exchange, running
 
@@ -49,19 +57,19 @@ class Changing:
 
 
 class LineLog(Changing):
-    """A `ports.Line` that keeps what it is told."""
+    """A `ports.CallObserver` that keeps what it is told."""
 
     def __init__(self) -> None:
         super().__init__()
         self.told: list[str] = []
-        self.legs: list[CallLeg] = []
+        self.legs: list[Transport] = []
         self.end: tuple[HangupCause, str] | None = None
 
     def ringing(self) -> None:
         self.told.append("ringing")
         self._tell()
 
-    def answered(self, leg: CallLeg) -> None:
+    def answered(self, leg: Transport) -> None:
         self.told.append("answered")
         self.legs.append(leg)
         self._tell()
@@ -71,7 +79,7 @@ class LineLog(Changing):
         self.end = self.end or (cause, detail)
         self._tell()
 
-    async def leg(self) -> CallLeg:
+    async def leg(self) -> Transport:
         await self.until(lambda: self.legs)
         return self.legs[0]
 
@@ -82,7 +90,7 @@ class LineLog(Changing):
 
 
 class Ear(Changing):
-    """A `ports.LegListener` that keeps what it hears."""
+    """A `ports.SessionInput` that keeps what it hears."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -347,7 +355,7 @@ class Stage:
                 await asyncio.sleep(0.01)
         return self.fake.placed[0]
 
-    async def answered(self) -> tuple[CallLeg, Ear, Phone]:
+    async def answered(self) -> tuple[Transport, Ear, Phone]:
         """A call that was placed, rung and answered with a word."""
         placed = await self.dial()
         await self.fake.ring(placed)
@@ -375,7 +383,7 @@ async def staged(
     """`takes`: whether incoming calls are."""
     line, inbound = LineLog(), []
 
-    async def on_inbound(call: InboundCall) -> Line | None:
+    async def on_inbound(call: InboundCall) -> CallObserver | None:
         inbound.append(call)
         return line if takes else None
 

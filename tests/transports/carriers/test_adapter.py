@@ -60,7 +60,7 @@ async def test_a_call_is_placed_rings_and_is_answered_when_its_audio_flows(stage
     await phone.say(tone(0.04, phone.rate))
     leg = await stage.line.leg()
     assert stage.line.told == ["ringing", "answered"]
-    assert leg.output_rate == phone.rate
+    assert leg.capabilities.output_rate == phone.rate
 
 
 async def test_a_call_asked_for_twice_is_placed_once(stage: Stage) -> None:
@@ -163,32 +163,32 @@ async def test_what_was_said_before_anybody_listened_is_not_lost(stage: Stage) -
 
 async def test_what_the_agent_says_is_played(stage: Stage) -> None:
     leg, _, phone = await stage.answered()
-    said = tone(0.3, leg.output_rate, hz=600)
-    for start in range(0, len(said), leg.output_rate // 50):
-        leg.play("r1", said[start : start + leg.output_rate // 50])
+    said = tone(0.3, phone.rate, hz=600)
+    for start in range(0, len(said), phone.rate // 50):
+        leg.play("r1", said[start : start + phone.rate // 50])
     await phone.until(lambda: len(phone.heard) == len(said))
     assert likeness(phone.heard, said) > 0.99
 
 
 async def test_an_interruption_clears_what_the_carrier_holds(stage: Stage) -> None:
     leg, _, phone = await stage.answered()
-    step = leg.output_rate // 50
+    step = phone.rate // 50
     for _ in range(15):
-        leg.play("r1", tone(0.02, leg.output_rate))
+        leg.play("r1", tone(0.02, phone.rate))
     await phone.until(lambda: len(phone.heard) >= 2 * step)
     leg.clear("r1")
     await phone.until(lambda: phone.clears == 1 and not phone.waiting)
     heard = len(phone.heard)
     assert heard < 15 * step
-    leg.play("r2", tone(0.02, leg.output_rate, hz=900))
+    leg.play("r2", tone(0.02, phone.rate, hz=900))
     await phone.until(lambda: len(phone.heard) == heard + step)
 
 
 async def test_little_is_left_with_the_carrier_however_fast_audio_is_made(stage: Stage) -> None:
     leg, _, phone = await stage.answered()
     for _ in range(50):
-        leg.play("r1", tone(0.02, leg.output_rate))
-    await phone.until(lambda: len(phone.heard) == leg.output_rate)
+        leg.play("r1", tone(0.02, phone.rate))
+    await phone.until(lambda: len(phone.heard) == phone.rate)
     assert 200 <= phone.most_waiting_ms <= 440
     assert isinstance(leg, CarrierLeg)
     await phone.until(lambda: leg.unplayed_ms == 0)
@@ -200,10 +200,10 @@ async def test_a_carrier_that_answers_no_marks_is_sent_everything_all_the_same(
     leg, _, phone = await stage.answered()
     phone.answers_marks = False
     for _ in range(70):
-        leg.play("r1", tone(0.02, leg.output_rate))
+        leg.play("r1", tone(0.02, phone.rate))
         await phone.say(tone(0.02, phone.rate))
         await asyncio.sleep(0.02)
-    await phone.until(lambda: len(phone.heard) == leg.output_rate * 70 // 50)
+    await phone.until(lambda: len(phone.heard) == phone.rate * 70 // 50)
 
 
 async def test_keys_the_far_end_presses_are_told(stage: Stage) -> None:
@@ -215,18 +215,18 @@ async def test_keys_the_far_end_presses_are_told(stage: Stage) -> None:
 
 async def test_keys_are_pressed_on_our_side(stage: Stage) -> None:
     leg, _, phone = await stage.answered()
-    leg.send_digits("42")
+    leg.call_control.send_digits("42")
     if stage.fake.pressed or stage.engine._carrier.keypad is not None:
         await phone.until(lambda: stage.fake.pressed)
         assert [digits for _, digits in stage.fake.pressed] == ["42"]
     else:
-        await phone.until(lambda: len(phone.heard) >= leg.output_rate * 0.4)
+        await phone.until(lambda: len(phone.heard) >= phone.rate * 0.4)
         assert DigitDetector().hear(phone.heard) == "42"
 
 
 async def test_the_far_end_is_transferred_and_the_call_not_hung_up(stage: Stage) -> None:
     leg, _, phone = await stage.answered()
-    await leg.transfer("+14155550199")
+    await leg.call_control.transfer("+14155550199")
     leg.close(EndedReason.TRANSFERRED)
     await phone.closed()
     assert stage.fake.transferred == [(stage.fake.placed[0].carrier_call_id, "+14155550199")]
@@ -239,8 +239,8 @@ async def test_a_refused_transfer_leaves_the_call_as_it_was(stage: Stage) -> Non
     leg, _, phone = await stage.answered()
     stage.fake.answers = [(400, {"code": 21220, "message": "Cannot transfer."})]
     with pytest.raises(ProviderRejected, match="Cannot transfer"):
-        await leg.transfer("+14155550199")
-    leg.play("r1", tone(0.02, leg.output_rate))
+        await leg.call_control.transfer("+14155550199")
+    leg.play("r1", tone(0.02, phone.rate))
     await phone.until(lambda: len(phone.heard))
 
 
@@ -249,9 +249,9 @@ async def test_a_refused_transfer_leaves_the_call_as_it_was(stage: Stage) -> Non
 
 async def test_we_hang_up_after_the_last_word_was_played(stage: Stage) -> None:
     leg, _, phone = await stage.answered()
-    said = tone(0.2, leg.output_rate)
-    for start in range(0, len(said), leg.output_rate // 50):
-        leg.play("r1", said[start : start + leg.output_rate // 50])
+    said = tone(0.2, phone.rate)
+    for start in range(0, len(said), phone.rate // 50):
+        leg.play("r1", said[start : start + phone.rate // 50])
     leg.close(EndedReason.AGENT_ENDED)
     assert await stage.line.cause() is HangupCause.NORMAL
     await phone.closed()
@@ -315,7 +315,7 @@ async def test_somebody_calls_and_is_talked_to(stage: Stage) -> None:
     assert (call.to_number, call.from_number, call.engine) == (OURS, CALLEE, stage.engine)
     await phone.say(tone(0.04, phone.rate))
     leg = await stage.line.leg()
-    leg.play("r1", tone(0.02, leg.output_rate))
+    leg.play("r1", tone(0.02, phone.rate))
     await phone.until(lambda: len(phone.heard))
     leg.close(EndedReason.AGENT_ENDED)
     await phone.until(lambda: stage.fake.hung_up == [call.carrier_call_id])

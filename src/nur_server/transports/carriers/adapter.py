@@ -15,14 +15,19 @@ import structlog
 from nur_server.clock import Clock
 from nur_server.errors import NotFound, NurError, ProviderError
 from nur_server.ids import CALL, new_id
-from nur_server.ports import CallLeg, DialRequest, HangupCause, Line
+from nur_server.ports import (
+    CallObserver,
+    DialRequest,
+    HangupCause,
+    InboundCall,
+    OnInbound,
+    Transport,
+)
 from nur_server.transports.carriers.carrier import (
     Asked,
     Carrier,
     Ended,
-    InboundCall,
     Offered,
-    OnInbound,
     Order,
     Picked,
     Rang,
@@ -57,7 +62,7 @@ class _Call:
     """A call from its order, or its arrival, until nothing more is expected of it."""
 
     call_id: str
-    line: Line
+    observer: CallObserver
     carrier_call_id: str | None = None
     leg: CarrierLeg | None = None
     is_abandoned: bool = False
@@ -91,7 +96,7 @@ class CarrierEngine:
     """Implements `ports.TelephonyEngine`. For one event loop.
 
     `public_url` is where the carrier reaches this very process: `https://` and no path at its end.
-    It makes the addresses for media and reports itself; those of a `DialRequest` are not used.
+    It makes the addresses for media and reports itself.
     """
 
     def __init__(
@@ -123,14 +128,14 @@ class CarrierEngine:
 
     # Orders
 
-    async def dial(self, request: DialRequest, line: Line) -> str:
+    async def dial(self, request: DialRequest, observer: CallObserver) -> str:
         """As the port says. Cancelling gives the call up: should it ring, it is hung up."""
         placed = self._placed.get(request.call_id)
         if placed is not None:
             return await asyncio.shield(placed)
         placed = asyncio.get_running_loop().create_future()
         self._remember(request.call_id, placed)
-        call = self._open(request.call_id, line, request.ring_seconds + GRACE_SECONDS)
+        call = self._open(request.call_id, observer, request.ring_seconds + GRACE_SECONDS)
         try:
             carrier_call_id = await self._place(call, request)
         except BaseException as error:
@@ -213,7 +218,7 @@ class CarrierEngine:
             case _ if call.is_abandoned:
                 await self._let_go(report.carrier_call_id)
             case Rang():
-                call.line.ringing()
+                call.observer.ringing()
             case Offered() | Picked():
                 media_url = self._media_url(call, GRACE_SECONDS)
                 return await self._carrier.accept(report.carrier_call_id, media_url)
@@ -230,11 +235,11 @@ class CarrierEngine:
 
     async def _take_in(self, carrier_call_id: str, offered: Offered) -> Reply:
         inbound = InboundCall(offered.to_number, offered.from_number, carrier_call_id, self)
-        line = await self._ask_for_line(inbound)
-        if line is None:
+        observer = await self._ask_for_observer(inbound)
+        if observer is None:
             return await self._carrier.reject(carrier_call_id)
         known = self._by_carrier_id.get(carrier_call_id)
-        call = known or self._open(new_id(CALL), line, INBOUND_SECONDS)
+        call = known or self._open(new_id(CALL), observer, INBOUND_SECONDS)
         self._identify(call, carrier_call_id)
         try:
             media_url = self._media_url(call, INBOUND_SECONDS)
@@ -243,7 +248,7 @@ class CarrierEngine:
             self._end(call, HangupCause.CARRIER_ERROR, error.message)
             raise
 
-    async def _ask_for_line(self, inbound: InboundCall) -> Line | None:
+    async def _ask_for_observer(self, inbound: InboundCall) -> CallObserver | None:
         try:
             async with asyncio.timeout(DECIDE_SECONDS):
                 return await self._on_inbound(inbound)
@@ -300,8 +305,8 @@ class CarrierEngine:
             log.warning("carrier.stream_unidentified", call_id=call.call_id)
         return call.carrier_call_id
 
-    def _answered(self, call: _Call, leg: CallLeg) -> None:
-        call.line.answered(leg)
+    def _answered(self, call: _Call, leg: Transport) -> None:
+        call.observer.answered(leg)
 
     async def _leave(
         self, call: _Call, leg: CarrierLeg, carrier_call_id: str, leaving: Leaving
@@ -337,8 +342,8 @@ class CarrierEngine:
 
     # What is known of each call
 
-    def _open(self, call_id: str, line: Line, seconds: float) -> _Call:
-        call = _Call(call_id, line)
+    def _open(self, call_id: str, observer: CallObserver, seconds: float) -> _Call:
+        call = _Call(call_id, observer)
         self._calls[call_id] = call
         call.expiry = asyncio.get_running_loop().call_later(seconds, self._expire, call, seconds)
         return call
@@ -363,7 +368,7 @@ class CarrierEngine:
         self._forget(call)
         if call.is_abandoned:
             return
-        call.line.ended(cause, detail)
+        call.observer.ended(cause, detail)
         if call.leg is not None:
             call.leg.tell_hung_up(cause)
             call.leg.leave()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from nur_server.errors import BadRequest
-from nur_server.ports import DialRequest, HangupCause, Line, Samples, TelephonyEngine
+from nur_server.ports import DialRequest, HangupCause, Samples
 
 WireMessage = str | bytes
 """A text frame, or a binary one."""
@@ -153,20 +153,6 @@ class Report:
 
 
 # Calls
-
-
-@dataclass(frozen=True, slots=True)
-class InboundCall:
-    """Somebody calls one of our numbers."""
-
-    to_number: str
-    from_number: str
-    carrier_call_id: str
-    engine: TelephonyEngine
-
-
-OnInbound = Callable[[InboundCall], Awaitable[Line | None]]
-"""Who is told how an incoming call goes. None: the call is rejected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The media of one carrier call: its stream as a `CallLeg`.
+"""The media of one carrier call: its stream as a `ports.Transport`.
 
 The carrier plays what it is sent at the pace of speech and says, mark by mark, how far it has come.
 No more than `MAX_AHEAD_MS` are left with it: what it holds cannot be ducked or held back any more,
@@ -19,7 +19,14 @@ from nur_server.audio.rates import LISTEN_RATE
 from nur_server.audio.resample import StreamResampler
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NurError, ProviderGarbled
-from nur_server.ports import HangupCause, LegListener, Samples, SessionNotice
+from nur_server.ports import (
+    CallControl,
+    HangupCause,
+    Samples,
+    SessionInput,
+    SessionNotice,
+    TransportCapabilities,
+)
 from nur_server.transports.carriers.carrier import (
     Audio,
     Codec,
@@ -29,6 +36,7 @@ from nur_server.transports.carriers.carrier import (
     StreamEvent,
     WireMessage,
 )
+from nur_server.transports.early import EarlyInput
 from nur_server.transports.websocket import Limits, Send, WebSocketTransport
 
 log = structlog.get_logger(__name__)
@@ -48,8 +56,6 @@ MARK_SECONDS = 2.0
 LAST_WORDS_SECONDS = 1.0
 """For the carrier to play what it holds, before the stream is closed."""
 TRANSFER_SECONDS = 15.0
-EARLY_FRAMES = 100
-"""Of what the far end says before anybody listens, the latest: 2 s at 20 ms each."""
 MAX_GARBLED = 10
 MAX_KEYS_WAITING = 16
 LIMITS = Limits(backlog_seconds=5.0, write_seconds=5.0, close_seconds=2.0)
@@ -117,7 +123,7 @@ class _Encoder:
 
 
 class CarrierLeg:
-    """Implements `ports.CallLeg`. `serve` must be running."""
+    """Implements `ports.Transport` and `ports.CallControl`. `serve` must be running."""
 
     def __init__(
         self,
@@ -137,9 +143,7 @@ class CarrierLeg:
         self._held: deque[tuple[str, Samples]] = deque()
         self._resampler = StreamResampler(codec.sample_rate, LISTEN_RATE)
         self._state = _State.OPEN
-        self._listener: LegListener | None = None
-        self._early: deque[Samples] = deque(maxlen=EARLY_FRAMES)
-        self._early_keys: deque[str] = deque(maxlen=MAX_KEYS_WAITING)
+        self._input = EarlyInput()
         self._keys: asyncio.Queue[str] = asyncio.Queue(MAX_KEYS_WAITING)
         self._all_played = asyncio.Event()
         self._transfer_over = asyncio.Event()
@@ -152,8 +156,12 @@ class CarrierLeg:
     # The conversation's side
 
     @property
-    def output_rate(self) -> int:
-        return self._codec.sample_rate
+    def capabilities(self) -> TransportCapabilities:
+        return TransportCapabilities(output_rate=self._codec.sample_rate)
+
+    @property
+    def call_control(self) -> CallControl:
+        return self
 
     @property
     def unplayed_ms(self) -> int:
@@ -161,12 +169,8 @@ class CarrierLeg:
         held = sum(len(samples) for _, samples in self._held)
         return (self._ahead.samples + held) * 1000 // self._codec.sample_rate
 
-    def connect(self, listener: LegListener) -> None:
-        self._listener = listener
-        while self._early:
-            listener.hear(self._early.popleft())
-        while self._early_keys:
-            listener.press(self._early_keys.popleft())
+    def connect(self, listener: SessionInput) -> None:
+        self._input.connect(listener)
 
     def play(self, response_id: str, samples: Samples) -> None:
         if self._state is _State.OPEN:
@@ -254,8 +258,7 @@ class CarrierLeg:
         self._wait_no_longer_than(0.0)
 
     def tell_hung_up(self, cause: HangupCause) -> None:
-        if self._listener is not None:
-            self._listener.hung_up(cause)
+        self._input.hung_up(cause)
 
     async def _read(self, receive: Receive) -> Leaving:
         while True:
@@ -310,10 +313,7 @@ class CarrierLeg:
             case Audio(samples):
                 self._hear(samples)
             case Pressed(digit):
-                if self._listener is not None:
-                    self._listener.press(digit)
-                else:
-                    self._early_keys.append(digit)
+                self._input.press(digit)
             case Played(mark):
                 self._ahead.played(mark)
                 self._look_whether_all_played()
@@ -324,11 +324,7 @@ class CarrierLeg:
     def _hear(self, samples: Samples) -> None:
         if self._state is _State.CLOSING:
             return
-        heard = self._resampler.process(samples)
-        if self._listener is not None:
-            self._listener.hear(heard)
-        else:
-            self._early.append(heard)
+        self._input.hear(self._resampler.process(samples))
         if not self.has_media:
             self.has_media = True
             self._on_media(self)

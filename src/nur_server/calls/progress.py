@@ -1,33 +1,33 @@
-"""What is known of a call's line: reported in any order, more than once, and waited for."""
+"""How far a call has got: reported in any order, more than once, and waited for."""
 
 import asyncio
 from dataclasses import dataclass
 
 from nur_server.conversation.events import EndedReason
-from nur_server.ports import CallLeg, HangupCause
+from nur_server.ports import HangupCause, Transport
 
 
 @dataclass(frozen=True, slots=True)
-class LineEnd:
+class CallEnd:
     """How the carrier says the call ended."""
 
     cause: HangupCause
     detail: str = ""
 
 
-class CallLine:
-    """A `ports.Line` that keeps what it is told. For one event loop."""
+class CallProgress:
+    """A `ports.CallObserver` that keeps what is reported. For one event loop."""
 
     def __init__(self) -> None:
         self.has_rung = False
         """Before it was answered, or ended."""
-        self.leg: CallLeg | None = None
+        self.leg: Transport | None = None
         """The first media that came."""
-        self.end: LineEnd | None = None
+        self.end: CallEnd | None = None
         self.wanted_end: EndedReason | None = None
-        """Somebody on our side wants the call to end."""
+        """Our side wants the call to end, for this reason."""
         self.answered_by: str | None = None
-        """Who was found to have answered. None: nobody has looked, or it is not known yet."""
+        """Whether a person or a machine has answered. None: not known, or not asked for."""
         self._changed = asyncio.Event()
 
     # The carrier's side
@@ -37,7 +37,7 @@ class CallLine:
             self.has_rung = True
             self._changed.set()
 
-    def answered(self, leg: CallLeg) -> None:
+    def answered(self, leg: Transport) -> None:
         if self.leg is None and self.end is None:
             self.leg = leg
             self._changed.set()
@@ -46,7 +46,7 @@ class CallLine:
 
     def ended(self, cause: HangupCause, detail: str = "") -> None:
         if self.end is None:
-            self.end = LineEnd(cause, detail)
+            self.end = CallEnd(cause, detail)
             self._changed.set()
 
     # Our side
@@ -58,6 +58,6 @@ class CallLine:
             self._changed.set()
 
     async def change(self) -> None:
-        """Return when something has been told since the last time. Safe to cancel."""
+        """Return when something has been reported since the last time. Safe to cancel."""
         await self._changed.wait()
         self._changed.clear()

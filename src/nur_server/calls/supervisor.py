@@ -7,19 +7,14 @@ from typing import TypeVar
 import structlog
 
 from nur_server.calls import states
-from nur_server.calls.line import CallLine
-from nur_server.calls.parts import CallTimes, Part
+from nur_server.calls.progress import CallProgress
 from nur_server.calls.states import Ending
+from nur_server.calls.tasks import CallTask, CallTimes
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound, NurError, ProviderError
-from nur_server.ports import CallLeg, DialRequest, TelephonyEngine
-from nur_server.store.call_records import (
-    CallRecord,
-    CallStatus,
-)
-from nur_server.store.calls import (
-    Calls,
-)
+from nur_server.ports import DialRequest, TelephonyEngine, Transport
+from nur_server.store.call_records import CallRecord, CallStatus
+from nur_server.store.calls import Calls
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +26,7 @@ TAKEN_BACK = ("agent_paused", "caller_id_not_verified", "destination_blocked")
 Result = TypeVar("Result")
 
 
-class Following:
+class CallSupervisor:
     """Places a call, or takes one that came in, stays with it, and stores how it ended."""
 
     def __init__(
@@ -40,15 +35,15 @@ class Following:
         engine: TelephonyEngine,
         calls: Calls,
         times: CallTimes,
-        part: Callable[[], Awaitable[Part]],
+        task: Callable[[], Awaitable[CallTask]],
     ) -> None:
-        """`part` is made before the call is placed: what is wrong with it costs nobody a ring."""
+        """`task` is made before the call is placed: what is wrong with it costs nobody a ring."""
         self.call = call
-        self.line = CallLine()
+        self.progress = CallProgress()
         self._engine = engine
         self._calls = calls
         self._times = times
-        self._part = part
+        self._task = task
         self._carrier_call_id = call.carrier_call_id
         self._status = CallStatus.INITIATING
 
@@ -71,7 +66,7 @@ class Following:
             raise cancelled
 
     async def _follow(self) -> Ending:
-        part = await self._part()
+        task = await self._task()
         if self._carrier_call_id is None:
             await self._dial()
             seconds = self.call.ring_seconds + self._times.ring_grace
@@ -84,7 +79,7 @@ class Following:
         if not moved:
             outcome.close(EndedReason.CANCELED)
             return states.given_up(EndedReason.CANCELED)
-        return await part.hold(outcome, self.line)
+        return await task.hold(outcome, self.progress)
 
     # Before the answer
 
@@ -99,7 +94,7 @@ class Following:
         )
         try:
             async with asyncio.timeout(self._times.dial):
-                self._carrier_call_id = await self._engine.dial(request, self.line)
+                self._carrier_call_id = await self._engine.dial(request, self.progress)
         except TimeoutError:
             raise ProviderError(
                 f"expected {self._engine.name} to place the call within {self._times.dial:g} s",
@@ -112,7 +107,7 @@ class Following:
         except NurError as error:
             log.warning("call.carrier_not_noted", call_id=call.id, code=error.code)
 
-    async def _answer(self, seconds: float, otherwise: EndedReason) -> CallLeg | Ending:
+    async def _answer(self, seconds: float, otherwise: EndedReason) -> Transport | Ending:
         """The media of the call, or its end where nobody answers within `seconds`."""
         try:
             async with asyncio.timeout(seconds):
@@ -120,20 +115,20 @@ class Following:
                     outcome = await self._look()
                     if outcome is not None:
                         return outcome
-                    await self.line.change()
+                    await self.progress.change()
         except TimeoutError:
             return states.given_up(otherwise)
 
-    async def _look(self) -> CallLeg | Ending | None:
-        line = self.line
-        if line.has_rung and self._status is CallStatus.INITIATING:
+    async def _look(self) -> Transport | Ending | None:
+        progress = self.progress
+        if progress.has_rung and self._status is CallStatus.INITIATING:
             await self._stored(lambda: self._move(CallStatus.RINGING))
-        if line.leg is not None:
-            return line.leg
-        if line.end is not None:
-            return states.unanswered(line.end.cause, line.end.detail)
-        if line.wanted_end is not None:
-            return states.given_up(line.wanted_end)
+        if progress.leg is not None:
+            return progress.leg
+        if progress.end is not None:
+            return states.unanswered(progress.end.cause, progress.end.detail)
+        if progress.wanted_end is not None:
+            return states.given_up(progress.wanted_end)
         return None
 
     async def _move(self, to: CallStatus) -> bool:
@@ -154,7 +149,7 @@ class Following:
 
         A call that was transferred lives on without us.
         """
-        leg = self.line.leg
+        leg = self.progress.leg
         if leg is not None:
             leg.close(ending.reason)
         if ending.reason is EndedReason.TRANSFERRED or self._carrier_call_id is None:
@@ -162,7 +157,7 @@ class Following:
         try:
             if leg is not None:
                 await self._until_ended(self._times.close)
-            if self.line.end is not None:
+            if self.progress.end is not None:
                 return
             async with asyncio.timeout(self._times.hang_up):
                 await self._engine.hang_up(self._carrier_call_id)
@@ -172,8 +167,8 @@ class Following:
     async def _until_ended(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                while self.line.end is None:
-                    await self.line.change()
+                while self.progress.end is None:
+                    await self.progress.change()
         except TimeoutError:
             return
 
@@ -197,7 +192,7 @@ class Following:
             ending.status,
             ending.sources,
             ending.reason,
-            answered_by=self.line.answered_by,
+            answered_by=self.progress.answered_by,
             error_code=ending.error_code,
             error_message=ending.error_message,
         )

@@ -3,30 +3,41 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import structlog
 
+from nur_server.audio.rates import TELEPHONE_RATE
 from nur_server.audio.resample import resample
 from nur_server.calls import states
-from nur_server.calls.leg import CheckTransfer, WatchedLeg
-from nur_server.calls.line import CallLine
+from nur_server.calls.progress import CallProgress
 from nur_server.calls.states import Ending
 from nur_server.clock import Clock
+from nur_server.commands import AnswerTool
+from nur_server.conversation.config import ToolRunner
 from nur_server.conversation.events import EndedReason
+from nur_server.conversation.notices import CallAnswered, ToolCallRequested
 from nur_server.errors import NurError
-from nur_server.ports import CallLeg, Samples, SessionSummary, SpeakRequest, TextToSpeech
-from nur_server.session.live import LiveSessions
+from nur_server.opening.sessions import PreparedSession
+from nur_server.ports import (
+    Samples,
+    SessionNotice,
+    SessionSummary,
+    SpeakRequest,
+    TextToSpeech,
+    Transport,
+)
 from nur_server.session.runner import Session
-from nur_server.session.setup import SessionSetup
 
 log = structlog.get_logger(__name__)
 
+NO_CLIENT = "Nobody is connected who could run this tool. Go on without it."
+"""The result of a tool that a client would run."""
 FRAME_SECONDS = 0.02
 AHEAD_SECONDS = 0.1
-"""How far ahead of real time a recital is sent."""
+"""How far ahead of real time a prompt is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +64,34 @@ class CallTimes:
     """For the carrier to take the order to hang up."""
 
 
-class Part(Protocol):
-    """Our side of an answered call."""
+class CallTask(Protocol):
+    """What our side does on an answered call."""
 
-    async def hold(self, leg: CallLeg, line: CallLine) -> Ending:
+    async def hold(self, leg: Transport, progress: CallProgress) -> Ending:
         """Until it is over; how it ended. `leg` is closed. Safe to cancel."""
         ...
 
 
-class Talk:
+class AgentCall:
     """A session with an agent."""
 
     def __init__(
-        self,
-        setup: SessionSetup,
-        live: LiveSessions,
-        clock: Clock,
-        times: CallTimes,
-        check_transfer: CheckTransfer,
-        max_seconds: float,
+        self, prepared: PreparedSession, clock: Clock, times: CallTimes, max_seconds: float
     ) -> None:
-        self._setup = setup
-        self._live = live
+        self._prepared = prepared
         self._clock = clock
         self._times = times
-        self._check_transfer = check_transfer
         self._max_seconds = max_seconds
 
-    async def hold(self, leg: CallLeg, line: CallLine) -> Ending:
+    async def hold(self, leg: Transport, progress: CallProgress) -> Ending:
+        watcher = CallWatcher(progress)
         try:
-            session = self._live.start(replace(self._setup, output_rate=leg.output_rate))
+            session = await self._prepared.open(leg, observers=(watcher.notice,))
         except NurError as error:
             leg.close(EndedReason.INTERNAL_ERROR)
             return states.answered(EndedReason.INTERNAL_ERROR, error.code, error.message)
-        watched = WatchedLeg(leg, line, self._clock, self._check_transfer, session.answer_tool)
-        session.connect(watched)
-        watching = asyncio.create_task(self._watch(session, watched, line))
+        watcher.session = session
+        watching = asyncio.create_task(self._watch(session, progress))
         try:
             summary = await _ended(session)
         finally:
@@ -96,31 +99,54 @@ class Talk:
             session.end(EndedReason.SERVER_SHUTDOWN)
         if summary is None:
             return states.answered(EndedReason.INTERNAL_ERROR)
-        detail = line.end.detail if line.end is not None else ""
+        detail = progress.end.detail if progress.end is not None else ""
         return states.answered(summary.reason, detail=detail or None)
 
-    async def _watch(self, session: Session, leg: WatchedLeg, line: CallLine) -> None:
+    async def _watch(self, session: Session, progress: CallProgress) -> None:
         """End the session when anything outside it says so."""
         latest = self._clock.monotonic() + self._max_seconds + self._times.overrun
         while not session.is_over:
-            reason = self._why_end(leg, line, is_late=self._clock.monotonic() > latest)
+            reason = self._why_end(session, progress, is_late=self._clock.monotonic() > latest)
             if reason is not None:
                 session.end(reason)
                 return
+            if progress.end is not None:
+                session.hung_up(progress.end.cause)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._times.look):
-                    await line.change()
+                    await progress.change()
 
-    def _why_end(self, leg: WatchedLeg, line: CallLine, *, is_late: bool) -> EndedReason | None:
-        if line.end is not None:
-            return states.hung_up(line.end.cause)
-        if line.wanted_end is not None:
-            return line.wanted_end
-        if not leg.has_heard and leg.quiet_seconds > self._times.first_media:
+    def _why_end(
+        self, session: Session, progress: CallProgress, *, is_late: bool
+    ) -> EndedReason | None:
+        if progress.wanted_end is not None:
+            return progress.wanted_end
+        if not session.has_heard and session.quiet_seconds > self._times.first_media:
             return EndedReason.NO_MEDIA
-        if leg.quiet_seconds > self._times.media:
+        if session.quiet_seconds > self._times.media:
             return EndedReason.CARRIER_ERROR
         return EndedReason.MAX_DURATION if is_late else None
+
+
+class CallWatcher:
+    """Watches a call's session: notes who has answered, and answers tool calls for a client.
+
+    A phone call has no client that could run a tool.
+    """
+
+    def __init__(self, progress: CallProgress) -> None:
+        self.session: Session | None = None
+        self._progress = progress
+
+    def notice(self, notice: SessionNotice) -> None:
+        match notice:
+            case ToolCallRequested(call_id=call_id, runner=ToolRunner.CLIENT):
+                if self.session is not None:
+                    self.session.command(AnswerTool(call_id, NO_CLIENT, is_error=True))
+            case CallAnswered(answerer=answerer):
+                self._progress.answered_by = answerer
+            case _:
+                pass
 
 
 async def _ended(session: Session) -> SessionSummary | None:
@@ -133,10 +159,10 @@ async def _ended(session: Session) -> SessionSummary | None:
     return None if waiting.cancelled() or waiting.exception() else waiting.result()
 
 
-class Recital:
-    """A text read out, a few times over, to whoever answers."""
+class PromptPlayback:
+    """A text that is read out, a few times over, to whoever answers."""
 
-    RESPONSE = "recital"
+    RESPONSE = "prompt"
     TIMES = 2
     LISTEN_SECONDS = 1.0
     """Before it begins: people lift the phone to their ear."""
@@ -147,11 +173,11 @@ class Recital:
         self._voice = voice
         self._clock = clock
 
-    async def hold(self, leg: CallLeg, line: CallLine) -> Ending:
+    async def hold(self, leg: Transport, progress: CallProgress) -> Ending:
         reason = EndedReason.AGENT_ENDED
         try:
             speaking = asyncio.ensure_future(self._speak(leg))
-            leaving = asyncio.ensure_future(_until_over(line))
+            leaving = asyncio.ensure_future(_until_over(progress))
             try:
                 await asyncio.wait((speaking, leaving), return_when=asyncio.FIRST_COMPLETED)
                 if not speaking.done():
@@ -168,10 +194,11 @@ class Recital:
             leg.close(reason)
         return states.answered(reason)
 
-    async def _speak(self, leg: CallLeg) -> None:
+    async def _speak(self, leg: Transport) -> None:
+        rate = leg.capabilities.output_rate or TELEPHONE_RATE
         await asyncio.sleep(self.LISTEN_SECONDS)
         for _ in range(self.TIMES):
-            async for frame in self._frames(leg.output_rate):
+            async for frame in self._frames(rate):
                 leg.play(self.RESPONSE, frame)
                 await asyncio.sleep(0)
 
@@ -189,10 +216,10 @@ class Recital:
         await asyncio.sleep(AHEAD_SECONDS)
 
 
-async def _until_over(line: CallLine) -> EndedReason:
+async def _until_over(progress: CallProgress) -> EndedReason:
     while True:
-        if line.end is not None:
-            return states.hung_up(line.end.cause)
-        if line.wanted_end is not None:
-            return line.wanted_end
-        await line.change()
+        if progress.end is not None:
+            return states.hung_up(progress.end.cause)
+        if progress.wanted_end is not None:
+            return progress.wanted_end
+        await progress.change()
