@@ -23,7 +23,7 @@ def answered(text: str) -> str:
     splitter, normaliser = ClauseSplitter(), TextNormaliser()
     clauses = splitter.feed(text) + splitter.finish()
     spoken = [normaliser.clause(clause) for clause in clauses]
-    return " ".join(clause.written for clause in spoken if clause is not None)
+    return "".join(clause.gap + clause.written for clause in spoken if clause is not None)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +286,40 @@ def test_words_know_their_place_in_the_speech() -> None:
         ("20,", "twentieth,"),
         ("ok?", "ok?"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我们每天九点开门。星期天晚一个小时。请带上您的票。",
+        "毎日九時に開きます。日曜日は一時間遅れます。切符をお持ちください。",
+        "我们开门了！您好吗？好的，谢谢，再见。",
+        "我们9点开门。Please come. 谢谢。",
+        "山田 太郎です。よろしくお願いします。",
+        "เปิดทุกวันเก้าโมง วันอาทิตย์สายหนึ่งชั่วโมง",
+        "매일 아홉 시에 엽니다. 일요일은 한 시간 늦습니다.",
+        "हम हर दिन नौ बजे खुलते हैं। रविवार को एक घंटा देर से।",
+        "We open at nine. On Sundays, an hour later! Ask us.",
+        "Мы открываемся в девять. В воскресенье позже.",
+    ],
+)
+def test_clauses_are_joined_as_the_model_wrote_them(text: str) -> None:
+    assert answered(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("第一句。\n第二句。", "第一句。第二句。"),
+        ("你好😀世界", "你好世界"),
+        ("请看[我们的页面](https://a.cn)吧", "请看我们的页面吧"),
+        ("你好<think>嗯</think>世界", "你好世界"),
+        ("- 苹果\n- 梨\n", "苹果。梨。"),
+        ("First.\nSecond.", "First. Second."),
+    ],
+)
+def test_nothing_is_put_between_characters(text: str, shown: str) -> None:
+    assert answered(text) == shown
 
 
 def test_each_ideograph_is_a_word() -> None:

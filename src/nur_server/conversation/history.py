@@ -6,6 +6,7 @@ from itertools import takewhile
 from nur_server.conversation.actions import ModelMessage, ToolCallMessage
 from nur_server.conversation.events import Role
 from nur_server.conversation.tools import ToolJournal
+from nur_server.text.joining import joined
 
 STILL_RUNNING = "This call is still running; its result is not known yet."
 CUT_OFF = "[I cut you off there and did not hear the rest.]"
@@ -59,7 +60,7 @@ class _Draft:
             self.messages.extend(_result(call, tools) for call in calls)
         else:
             before = self.messages[calling]
-            text = f"{before.content} {said.text}".strip()
+            text = joined(before.content, said.text)
             self.messages[calling] = replace(before, content=text)
         if said.was_cut:
             self.owed_to_user.append(CUT_OFF)

@@ -216,7 +216,7 @@ class Response:
 
     @property
     def full_text(self) -> str:
-        return " ".join(clause.spoken.written for clause in self.clauses)
+        return "".join(clause.spoken.gap + clause.spoken.written for clause in self.clauses)
 
     def _add(self, texts: list[str]) -> list[tuple[int, Clause]]:
         if self._normaliser is None:
@@ -239,8 +239,8 @@ class Response:
                 word = words[index]
                 written_from = words[index - 1].written_end if index else 0
                 text = clause.spoken.written[written_from : word.written_end]
-                if index == 0 and number and not text[:1].isspace():
-                    text = f" {text}"
+                if index == 0:
+                    text = f"{clause.spoken.gap}{text}"
                 begin, end = clause.span_ms(word)
                 yield HeardWord(text, start_ms + begin, start_ms + end)
             number += len(words)

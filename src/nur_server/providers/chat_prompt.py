@@ -16,6 +16,7 @@ from typing import Any
 
 from nur_server.conversation.actions import ModelMessage, ToolCallMessage
 from nur_server.conversation.events import Role
+from nur_server.text.joining import joined
 
 NO_RESULT = '{"error": "no result is known for this call"}'
 OPENING = "[The conversation begins.]"
@@ -100,7 +101,7 @@ class _Prompt:
 
     def _agent_says(self, text: str) -> None:
         if self._follows_words_of("assistant"):
-            self._shaped[-1]["content"] += f" {text}"
+            self._shaped[-1]["content"] = joined(self._shaped[-1]["content"], text)
             return
         self._begin()
         self._shaped.append({"role": "assistant", "content": text})
@@ -108,7 +109,7 @@ class _Prompt:
     def _agent_calls(self, message: ModelMessage) -> None:
         text = message.content
         if self._follows_words_of("assistant"):
-            text = f"{self._shaped.pop()['content']} {text}".strip()
+            text = joined(self._shaped.pop()["content"], text)
         self._begin()
         calls = [self._call(call) for call in message.tool_calls]
         self._shaped.append({"role": "assistant", "content": text, "tool_calls": calls})

@@ -13,6 +13,8 @@ from collections.abc import Set
 from enum import Enum, auto
 from urllib.parse import unquote
 
+from nur_server.text.joining import gap, joined
+
 
 class MarkupFilter:
     """Filters one response, clause by clause. Markup may span clauses, so state is kept."""
@@ -104,7 +106,10 @@ class _Hidden:
                     at = self._skip_nested(text, at)
                 case _Mode.SILENT:
                     at = len(text)
-        return " ".join(shown) if len(shown) > 1 else "".join(shown)
+        visible = ""
+        for piece in shown:
+            visible += gap(visible, piece) + piece
+        return visible
 
     def _show(self, text: str, at: int) -> tuple[str, int]:
         """The text up to the next thing to hide, and the place where that starts."""
@@ -191,6 +196,12 @@ class _Hidden:
 
 # What is layout
 
+
+def _full_stop(text: str) -> str:
+    """The mark that ends a sentence in the script of the text."""
+    return "。" if "\u3000" <= text.rstrip()[-1:] <= "\uff9f" else "."
+
+
 _RULE_OR_DIVIDER = re.compile(r"(?=(?:[^-*_=]*[-*_=]){3})[-*_=:|\s]+")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+")
 _BULLET = re.compile(
@@ -220,7 +231,7 @@ class _Lines:
         plain.append(self._plain_line(last, is_whole=False))
         if last.strip():
             self._at_start = False
-        return " ".join(filter(None, plain))
+        return joined(*plain)
 
     def _plain_line(self, line: str, *, is_whole: bool) -> str:
         if not self._at_start or not line.strip():
@@ -232,13 +243,13 @@ class _Lines:
         body = self._without_marker(line)
         is_item = body is not line
         if is_item and is_whole and can_be_said(body) and not _ENDED.search(body):
-            return f"{body.strip()}."
+            return body.strip() + _full_stop(body)
         return body.strip()
 
     @staticmethod
     def _row(line: str) -> str:
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        return ", ".join(filter(None, cells)) + "."
+        return ", ".join(filter(None, cells)) + _full_stop(line.strip().strip("|"))
 
     def _without_marker(self, line: str) -> str:
         numbered = _NUMBERED.match(line)
@@ -328,33 +339,41 @@ _JOINERS = frozenset("\u200c\u200d")
 
 def _tidy(text: str, internal_ids: Set[str], *, keeps_figures: bool) -> str:
     """Running text without links, tags, ids, pictures and stray markup."""
-    text = _COMMENT.sub(" ", " ".join(text.split()))
-    text = (
-        _IMAGE_OR_LINK.sub(lambda found: f" {found['text']} ", text)
-        if "](" in text or "][" in text
-        else text
-    )
+    text = _COMMENT.sub(_gap, " ".join(text.split()))
+    if "](" in text or "][" in text:
+        text = _IMAGE_OR_LINK.sub(_link_text, text)
     text = _BARE_PATH.sub(_bare_host, _ADDRESS.sub(_host, text))
-    text = _HTML.sub(" ", _BREAK.sub(", ", text))
+    text = _HTML.sub(_gap, _BREAK.sub(", ", text))
     text = html.unescape(text) if "&" in text else text
-    text = _without_ids(_FOOTNOTE.sub(_bracketed if keeps_figures else " ", text), internal_ids)
-    text = _without_pictures(_EMOTICON.sub(" ", text))
+    text = _without_ids(_FOOTNOTE.sub(_bracketed if keeps_figures else _gap, text), internal_ids)
+    text = _without_pictures(_EMOTICON.sub(_gap, text))
     text = _without_marks(text)
     for pattern, replacement in _SPACING:
         text = pattern.sub(replacement, text)
     return text.strip().lstrip(",;:.、，；：。)").strip()
 
 
+def _gap(found: re.Match[str]) -> str:
+    """What stands in place of something that was taken out."""
+    return gap(found.string[: found.start()][-1:], found.string[found.end() :][:1])
+
+
+def _link_text(found: re.Match[str]) -> str:
+    before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
+    text = found["text"].strip()
+    return f"{gap(before, text)}{text}{gap(text, after)}"
+
+
 def _bracketed(found: re.Match[str]) -> str:
     """What is in brackets where they are no footnotes: a figure to choose."""
-    return found[0].strip("[]") if found[0][1].isdigit() else " "
+    return found[0].strip("[]") if found[0][1].isdigit() else _gap(found)
 
 
 def _without_ids(text: str, internal_ids: Set[str]) -> str:
-    text = _INTERNAL_IDS.sub(" ", text)
+    text = _INTERNAL_IDS.sub(_gap, text)
     for known in internal_ids:
         if known in text and _is_unmistakable(known):
-            text = re.sub(rf"(?<!\w){re.escape(known)}(?!\w)", " ", text)
+            text = re.sub(rf"(?<!\w){re.escape(known)}(?!\w)", _gap, text)
     return text
 
 
@@ -406,9 +425,10 @@ def _without_pictures(text: str) -> str:
                 category in ("So", "Cs", "Co", "Cn", "Sk", "Me") and not character.isascii()
             )
             is_invisible = category in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f"
-            kept.append(
-                " " if is_picture or category == "Cc" else "" if is_invisible else character
-            )
+            if is_picture or category == "Cc":
+                kept.append(gap(text[place - 1 : place], text[place + 1 : place + 2]))
+            elif not is_invisible:
+                kept.append(character)
     return "".join(kept)
 
 

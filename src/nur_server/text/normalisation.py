@@ -6,11 +6,12 @@ Each word of the written text is aligned with its place in the spoken one.
 
 import re
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nur_server.text import numbers
 from nur_server.text.addresses import address_rules
 from nur_server.text.english_dates import final_point
+from nur_server.text.joining import gap_as_written
 from nur_server.text.markup import MarkupFilter, can_be_said
 from nur_server.text.rules import Reading, Rule, read
 
@@ -34,11 +35,13 @@ class SpokenClause:
 
     written: str
     """What the transcript and the history show: no markup, numbers as written. Without
-    surrounding space: clauses are joined by one."""
+    surrounding space: clauses are joined by their `gap`."""
     spoken: str
     """What the synthesiser is given. None of ``*_#<>{}[]|` `` is in it."""
     words: tuple[SpokenWord, ...]
     """Aligned, in order, covering all of `written`. A word that is not said has an empty span."""
+    gap: str = ""
+    """What stands between this clause and the one before: a space, or nothing."""
 
 
 LONGEST_CONTEXT = 120
@@ -58,17 +61,22 @@ class TextNormaliser:
         self._rules = _rules(language)
         self._markup = MarkupFilter(internal_ids)
         self._before = ""
-        """The clause before, as shown."""
+        """The clauses before of the same sentence, as shown."""
+        self._raw = ""
+        """The last clause that was spoken and all text since, as the model wrote it."""
 
     def clause(self, text: str) -> SpokenClause | None:
         """The clause to speak and to show. None: nothing of it can be spoken."""
         written = self._markup.strip(text)
-        if not can_be_said(written):
-            return None
         context = self._context(written)
-        spoken = _say(written, self._rules, context)
+        spoken = _say(written, self._rules, context) if can_be_said(written) else None
+        if spoken is None or not can_be_said(spoken.spoken):
+            self._raw += text if self._raw else ""
+            return None
+        between = gap_as_written(self._raw, text) if self._raw else ""
         self._before = f"{context}{written}"[-LONGEST_CONTEXT:]
-        return spoken if can_be_said(spoken.spoken) else None
+        self._raw = text
+        return replace(spoken, gap=between)
 
     def _context(self, written: str) -> str:
         """What the clause before says about this one: "Your code for today," "4829".
