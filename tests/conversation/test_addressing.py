@@ -2,6 +2,7 @@
 
 import pytest
 
+from nur_server.conversation.notices import UserSpeechStopped
 from nur_server.conversation.record import Speaker, Turn
 from tests.conversation.stage import Say, Stage
 from tests.conversation.test_engine import LONG, says, stage
@@ -117,3 +118,29 @@ def test_an_aside_carries_its_evidence() -> None:
         assert turn.evidence["level_db"] == pytest.approx(level_db, abs=0.1)
         assert turn.evidence["brightness_db"] == pytest.approx(brightness_db, abs=1.0)
         assert turn.evidence["away"] > 1.0
+
+
+@pytest.mark.parametrize("word", ["Then.", "Blue.", "Um.", "Later."])
+def test_a_word_that_is_not_answered_is_on_record_with_the_reason(word: str) -> None:
+    s = stage(answers=says("We have a table.", "Fine."), confidence=0.6)
+    s.say("I would like to book a table, please.", at=0.5, seconds=2.0)
+    s.run(5)
+    s.say(word, seconds=0.4)
+    s.run(5)
+    assert s.agent_said == ["We have a table."]
+    turn = last_of_user(s)
+    reason = "vocal_tic" if word == "Um." else "doubtful_words"
+    assert (turn.text, turn.trigger, turn.confidence) == (word, "discarded", 0.6)
+    assert turn.evidence["discarded"] == reason
+    assert s.notices_of(UserSpeechStopped)[-1].evidence["discarded"] == reason
+
+
+def test_an_echo_of_the_agents_words_is_on_record() -> None:
+    s = stage(answers=says(LONG))
+    s.say("What do you have in your shop?", at=0.5)
+    s.run(4)
+    s.say("hiking boots and a few pairs", at=5.0)
+    s.run(6)
+    s.assert_not_interrupted()
+    turn = last_of_user(s)
+    assert (turn.trigger, turn.end_reason) == ("discarded", "echo")

@@ -8,16 +8,26 @@ from typing import Any
 
 from nur_server.conversation.context import Context
 from nur_server.conversation.user_turn import UserTurn
-from nur_server.turn_taking import addressee
+from nur_server.turn_taking import addressee, interruption
 from nur_server.turn_taking.settings import VoiceFocus
 from nur_server.turn_taking.speech_tracker import SpeechTracker
 from nur_server.turn_taking.voice import away
-from nur_server.turn_taking.words import Expected, expects, leaves_question_open, normalise
+from nur_server.turn_taking.words import (
+    Expected,
+    expects,
+    is_vocal_tic,
+    leaves_question_open,
+    normalise,
+)
 
 QUIETLY_AWAY = 1.0
 """How far the voice has to be for words in the agent's silence to be for somebody else …"""
 QUIETLY_ELSEWHERE = 0.95
 """… and how probable that is by voice and words together: nothing is worse than no answer."""
+SHORT_MS = 560
+"""Speech in the agent's silence below which a word or two may be a noise …"""
+DOUBTFUL = 0.8
+"""… if the recogniser is less sure of them than this."""
 MOST_DISREGARDED = 1
 """Turns in a row that are taken to be for somebody else by their voice."""
 
@@ -46,6 +56,25 @@ class Addressing:
             return 0.0
         speech = self._speech
         return away(turn.voice, speech.speaker.voice, speech.background.treble_db)
+
+    def discard_reason(self, turn: UserTurn) -> str | None:
+        """Why the turn is no words at all. None: it is."""
+        if not turn.text.strip():
+            return "no_words"
+        if is_vocal_tic(turn.text):
+            return "vocal_tic"
+        return "doubtful_words" if self._is_noise(turn) else None
+
+    def _is_noise(self, turn: UserTurn) -> bool:
+        """A recogniser makes a doubtful word or two of a cough or an "um". Who has been asked
+        something, or wants something, is heard."""
+        said = self._context.history.last_agent_text
+        if not said or turn.confidence is None or turn.confidence >= DOUBTFUL:
+            return False
+        bare = normalise(turn.text)
+        if turn.speech_ms >= SHORT_MS or bare.count(" ") >= 2 or self.has_asked:
+            return False
+        return not interruption.wants_something(turn.text, bare, turn.speech_ms)
 
     def is_for_somebody_else(self, turn: UserTurn) -> bool:
         """While the agent is silent, only a voice that is well away tells. The answer to a question

@@ -43,7 +43,6 @@ from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker
 from nur_server.turn_taking.turns import TurnEvidence
 from nur_server.turn_taking.words import (
     expects,
-    is_vocal_tic,
     leaves_question_open,
     normalise,
 )
@@ -59,12 +58,10 @@ UNHEARD_THRESHOLD = 0.2
 """Highest interruption threshold while nothing of the reply was heard: the user goes on."""
 FIRST_TURNS = 20
 """Turns whose words are kept for telling who has answered a call."""
-SHORT_MS = 560
-"""Speech in the agent's silence below which a word or two may be a noise …"""
-DOUBTFUL = 0.8
-"""… if the recogniser is less sure of them than this."""
 CONTEXT_REASONS = ("backchannel", "aside", "in_passing")
 """Why an overlap was let pass, where its words are worth remembering."""
+DISCARDED = "discarded"
+"""What made the record of words that were taken for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,10 +315,12 @@ class Listener:
         """No interruption: the agent speaks on, and what was said is kept as context."""
         turn.end_reason = reason
         self._drop(turn)
-        if turn.text.strip() and reason in CONTEXT_REASONS:
+        if turn.text.strip():
+            is_context = reason in CONTEXT_REASONS
             figures = {"speech_ms": turn.speech_ms, **self._addressing.evidence(turn)}
-            self._record(turn, reason, figures)
-            self._context.history.user_said_aside(turn.text, is_for_agent=reason != "aside")
+            self._record(turn, reason if is_context else DISCARDED, figures)
+            if is_context:
+                self._context.history.user_said_aside(turn.text, is_for_agent=reason != "aside")
         if reason == "aside":
             self._addressing.disregard(turn)
         self._talker.play_on()
@@ -426,10 +425,15 @@ class Listener:
         }
         if turn.failure is not None:
             evidence["recogniser_error"] = turn.failure
+        discarded = self._addressing.discard_reason(turn)
+        if discarded is not None:
+            evidence["discarded"] = discarded
         if turn.is_announced:
             self._context.notify(UserSpeechStopped(turn.end_reason, evidence))
-        if not turn.text.strip() or is_vocal_tic(turn.text) or self._is_noise(turn):
+        if discarded is not None:
             self._talker.drop_speculation()
+            if turn.text.strip():
+                self._record(turn, DISCARDED, evidence)
             self._on_idle(turn.failure)
             return
         self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=True))
@@ -440,17 +444,6 @@ class Listener:
         self._record(turn, "speech", evidence)
         self._context.history.user_said(turn.text)
         self._on_turn(turn)
-
-    def _is_noise(self, turn: UserTurn) -> bool:
-        """A recogniser makes a doubtful word or two of a cough or an "um". Who has been asked
-        something, or wants something, is heard."""
-        said = self._context.history.last_agent_text
-        if not said or turn.confidence is None or turn.confidence >= DOUBTFUL:
-            return False
-        bare = normalise(turn.text)
-        if turn.speech_ms >= SHORT_MS or bare.count(" ") >= 2 or self._addressing.has_asked:
-            return False
-        return not interruption.wants_something(turn.text, bare, turn.speech_ms)
 
     def forget_voice(self) -> None:
         """Somebody else may be speaking from now on, or at another microphone."""

@@ -54,7 +54,8 @@ class Turn:
     ended_ms: int
     trigger: str
     """`greeting`, `user_speech`, `tool_result`, `reply_create`, `silence`, …; for the user
-    `speech` or `backchannel`."""
+    `speech`, or why it was let pass: `backchannel`, `in_passing`, `aside`, or `discarded` for words
+    that were taken for none."""
     interrupted_at_ms: int | None = None
     """When the agent was cut off. None: it was not."""
     unheard: str = ""

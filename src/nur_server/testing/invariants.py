@@ -79,6 +79,7 @@ def broken(evidence: Evidence) -> list[str]:
         nobody_unknown_is_spoken_to,
         everything_has_a_reason,
         asides_carry_their_evidence,
+        discarded_words_are_on_record,
         turns_of_the_user_end,
         the_end_is_the_end,
         journal_replays,
@@ -365,6 +366,19 @@ def asides_carry_their_evidence(evidence: Evidence) -> list[str]:
         for turn in evidence.turns
         if turn.trigger == "aside" and not wanted <= turn.evidence.keys()
     ]
+
+
+def discarded_words_are_on_record(evidence: Evidence) -> list[str]:
+    """The user is told of words that are not answered, and they are stored with the reason."""
+    told = sum(
+        isinstance(notice, UserSpeechStopped)
+        and notice.evidence.get("discarded") not in (None, "no_words")
+        for notice in evidence.notices
+    )
+    stored = sum("discarded" in turn.evidence for turn in evidence.turns)
+    if told > stored:
+        return [f"{told} turns with words that were discarded to be stored; {stored} are"]
+    return []
 
 
 def turns_of_the_user_end(evidence: Evidence) -> list[str]:
