@@ -2,15 +2,18 @@
 
 import asyncio
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
 from nur_server.errors import Unavailable
-from nur_server.jobs.worker import Run, Worker
+from nur_server.jobs.worker import UNFINISHED, Run, Worker
+from nur_server.store import outbox
 from nur_server.store.engine import Database
 from nur_server.store.outbox import Job, QueueName, enqueue
 
@@ -219,6 +222,28 @@ async def test_handlers_run_on_the_loop_of_the_server(desk: Desk) -> None:
     await desk.put_down(*[Job(name="look", payload={}, key=key) for key in "abc"])
     await desk.until(lambda: len(found) == 3)
     assert all(found)
+
+
+async def test_jobs_need_no_thread_of_the_loop(desk: Desk) -> None:
+    """Its threads may all be waiting for the lock that a transaction with a job holds."""
+    await desk.put_down(note("launches"))
+    await desk.until(lambda: desk.worker.is_launched and len(desk.runs) == 1)
+    release = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        blocked = asyncio.ensure_future(asyncio.to_thread(release.wait))
+        try:
+            await desk.put_down(*[note(f"job {number}") for number in range(20)])
+            await desk.until(lambda: len(desk.runs) == 21)
+
+            async def are_written_down() -> bool:
+                return not await outbox.has_jobs(desk.database, *UNFINISHED)
+
+            await eventually(are_written_down)
+        finally:
+            release.set()
+        await blocked
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The worker that carries out durable jobs, on DBOS.
 
 A job is a workflow of DBOS, enqueued by `store/outbox.py` in the transaction it belongs to. DBOS
-takes it from its queue and runs it as a task of the server's event loop, so a handler may use
-whatever belongs to that loop.
+takes it from its queue; its handler runs as a task of the server's event loop, so it may use
+whatever belongs to that loop. DBOS itself has a loop and threads of its own: it writes down the
+outcomes of jobs there, and one that waits for the database holds up nothing else.
 
 Every job is carried out at least once: one that was cut off, by a stop of its node or by its death,
 stays pending and is carried out again under the same key. A handler therefore first finds out what
@@ -15,6 +16,7 @@ when there is something to do.
 
 import asyncio
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
@@ -31,7 +33,7 @@ from nur_server.store.engine import Database
 from nur_server.store.outbox import Job, QueueName
 
 if TYPE_CHECKING:
-    from dbos import DBOS, WorkflowStatus
+    from dbos import WorkflowStatus
 
 JOB_SECONDS = 60.0
 """Longest a handler may take."""
@@ -50,7 +52,9 @@ PER_RECEIVER = 8
 CONNECTIONS = 8
 """Connections to the database that are DBOS's own."""
 THREADS = 8
-"""Threads of DBOS's pool. Jobs run on the event loop; only recovery at the start needs one."""
+"""Threads of DBOS's pool, which write down outcomes: as many as there are connections."""
+THREAD_NAME = "dbos-executor-"
+"""What the names of these threads begin with."""
 BATCH = 500
 """Most jobs read from DBOS's tables at once."""
 UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING")
@@ -179,23 +183,21 @@ class Worker:
             return
         Worker._running_here = self
         try:
-            library = await asyncio.to_thread(self._set_up)
-            # Launched in a thread, because that takes a while, and yet at work on this loop.
-            library._background_event_loop.set_main_loop()
-            await asyncio.to_thread(library.launch)
+            await asyncio.to_thread(self._set_up, asyncio.get_running_loop())
         except BaseException:
             await asyncio.to_thread(self._library.close)
             Worker._running_here = None
             raise
         self._is_launched = True
 
-    def _set_up(self) -> "DBOS":
-        """DBOS with its queues and its one workflow, not yet at work. Blocks."""
+    def _set_up(self, server: asyncio.AbstractEventLoop) -> None:
+        """Launch DBOS with its queues and its one workflow. Blocks."""
         from dbos import DBOS, DBOSClient
 
         engine = outbox.open_engine(outbox.url_of(self._database), CONNECTIONS)
         self._library.callback(engine.dispose)
-        library = DBOS(
+        self._library.callback(_join_threads)
+        DBOS(
             config={
                 "name": outbox.APPLICATION,
                 "system_database_engine": engine,
@@ -214,7 +216,8 @@ class Worker:
         @DBOS.workflow(name=outbox.WORKFLOW)
         async def carry_out(written: dict[str, Any]) -> None:
             assert DBOS.workflow_id is not None
-            await self._carry_out(DBOS.workflow_id, outbox.read(written))
+            job = self._carry_out(DBOS.workflow_id, outbox.read(written))
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(job, server))
 
         # Queues are registered before the launch, which looks for them at once and then every
         # second.
@@ -230,7 +233,7 @@ class Worker:
                 partition_worker_concurrency=PER_RECEIVER if name is QueueName.WEBHOOKS else None,
                 polling_interval_sec=self._pace.poll_seconds,
             )
-        return library
+        DBOS.launch()
 
     # Carrying out
 
@@ -288,7 +291,14 @@ class Worker:
                 return
 
 
-# Jobs of DBOS at work; each call blocks
+# DBOS at work; each call blocks
+
+
+def _join_threads() -> None:
+    """Wait until the outcomes that are being written down are, for `STOP_SECONDS` each."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(THREAD_NAME):
+            thread.join(STOP_SECONDS)
 
 
 def _adopt(present: frozenset[str]) -> int:

@@ -10,10 +10,11 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,10 @@ VERSION = "1"
 """Of what jobs mean. Fixed, so that work put down before an upgrade is done after it."""
 WORKFLOW = "nur.job"
 
+_clients: dict[str, "DBOSClient"] = {}
+"""By dialect, once loaded."""
+_loader = ThreadPoolExecutor(1, thread_name_prefix="dbos-loader")
+
 # It brings a handler of its own unless there is one; what it says belongs in the server's log.
 _logger = logging.getLogger("dbos")
 _logger.addHandler(logging.NullHandler())
@@ -85,7 +90,7 @@ class Job:
 async def enqueue(session: AsyncSession, job: Job) -> None:
     """Put a job down as part of the session's transaction. `prepare` was called before."""
     connection: AsyncConnection = await session.connection()
-    client = await unbroken(asyncio.to_thread(_client, connection.dialect.name))
+    client = await unbroken(_load_client(connection.dialect.name))
     await unbroken(connection.run_sync(partial(_insert, job=job, client=client)))
 
 
@@ -130,7 +135,15 @@ def read(written: Mapping[str, Any]) -> Job:
     )
 
 
-@cache
+async def _load_client(dialect: str) -> "DBOSClient":
+    """The client, made on a thread of its own: the transaction that waits for it holds a lock, and
+    those in the loop's pool may be waiting for that lock."""
+    if dialect not in _clients:
+        loop = asyncio.get_running_loop()
+        _clients[dialect] = await loop.run_in_executor(_loader, _client, dialect)
+    return _clients[dialect]
+
+
 def _client(dialect: str) -> "DBOSClient":
     """Knows the tables, and writes over its callers' connections; it opens none itself."""
     from dbos import DBOSClient
