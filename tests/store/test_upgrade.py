@@ -1,6 +1,8 @@
 """The schema's history, on both databases."""
 
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from alembic.migration import MigrationContext
@@ -118,17 +120,85 @@ def rebuild_accounts(connection: Connection) -> None:
         batch.alter_column("name", nullable=True)
 
 
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("accounts") as batch:
+        batch.add_column(sa.Column("nickname", sa.String(), nullable=False, server_default="none"))
+        batch.alter_column("name", nullable=True)
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("accounts") as batch:
+        batch.drop_column("nickname")
+        batch.alter_column("name", nullable=False)
+"""
+"""A migration of the tests' own, which stands for the next release's."""
+
+
+@pytest.fixture
+def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of a release with one migration more."""
+    history = tmp_path / "migrations"
+    shutil.copytree(upgrade.MIGRATIONS, history, ignore=shutil.ignore_patterns("__pycache__"))
+    (history / "versions" / "0002_next.py").write_text(NEXT)
+    monkeypatch.setattr(upgrade, "MIGRATIONS", history)
+    monkeypatch.setattr(schema, "REVISION", "0002")
+
+
+async def nicknames(database: Database) -> list[str]:
+    async with database.read() as session:
+        return list((await session.scalars(text("SELECT nickname FROM accounts"))).all())
+
+
 async def test_an_older_schema_is_brought_up_by_itself_only_where_nobody_else_can_be_using_it(
-    database: Database, kind: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, kind: str, next_release: None
 ) -> None:
-    """A revision of the test's own stands for the next one."""
-    before = schema.REVISION
-    monkeypatch.setattr(schema, "REVISION", "9999")
+    await Accounts(database).create(ACCOUNT, ACCOUNT)
     if kind == "sqlite":
         await database.migrate()
     else:
         with pytest.raises(InternalError) as refused:
             await database.migrate()
         assert refused.value.code == "schema_outdated"
-        assert before in refused.value.message
+        assert "0001" in refused.value.message
+        assert [change[0] for change in await database.differences()] == []
     await database.migrate(by_command=True)
+    assert await nicknames(database) == ["none"]
+
+
+async def test_rows_survive_the_next_migration_and_the_way_back(
+    database: Database, next_release: None
+) -> None:
+    await Accounts(database).create(ACCOUNT, ACCOUNT)
+    await change(
+        database,
+        "INSERT INTO api_keys (id, account_id, name, prefix, secret_hash, scopes, created_at) "
+        f"VALUES ('key_1', '{ACCOUNT}', 'ci', 'nur_', 'hash', '[]', '2026-01-01 00:00:00.000000')",
+    )
+    await database.migrate(by_command=True)
+    async with database._migrating() as connection:
+        await connection.run_sync(upgrade.downgrade, "0001")
+    assert await database.differences() == []
+    assert (await Accounts(database).get(ACCOUNT)).name == ACCOUNT
+    async with database.read() as session:
+        assert (await session.execute(text("SELECT count(*) FROM api_keys"))).scalar() == 1
+
+
+async def test_a_failed_migration_leaves_the_older_schema(
+    database: Database, next_release: None
+) -> None:
+    await Accounts(database).create(ACCOUNT, ACCOUNT)
+    broken = upgrade.MIGRATIONS / "versions" / "0002_next.py"
+    broken.write_text(NEXT.replace('alter_column("name"', 'alter_column("no_such_column"'))
+    with pytest.raises((InternalError, KeyError)):
+        await database.migrate(by_command=True)
+    assert await database.differences() == []

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0008"
+REVISION = "0001"
 """The migration that leads to these tables."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
