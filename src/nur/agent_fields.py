@@ -114,6 +114,10 @@ class AgentOptions(TypedDict, total=False):
     recording_retention_days: int | None
     """After so many days a recording is deleted. Null: never."""
 
+    client_overrides: Sequence[str] | None
+    """What a client without a key may set by `session.update`. Default: `input.format`,
+    `output.format` and `input.turn_detection`. Empty: nothing."""
+
     analysis: Mapping[str, Any] | None
     """Have the agent's model note what came of each conversation."""
 
@@ -241,6 +245,10 @@ class AgentFields(NurObject):
 
     recording_retention_days: int | None = None
     """After so many days a recording is deleted. Null: never."""
+
+    client_overrides: list[str] | None = None
+    """What a client without a key may set by `session.update`. Default: `input.format`,
+    `output.format` and `input.turn_detection`. Empty: nothing."""
 
     analysis: dict[str, Any] | None = None
     """Have the agent's model note what came of each conversation."""

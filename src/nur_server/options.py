@@ -156,6 +156,8 @@ class SessionOptions:
     """Set: find out who has answered an outbound call before speaking."""
     recording: RecordingOptions = field(default_factory=RecordingOptions)
     webhook: WebhookOptions | Unset | None = UNSET
+    client_overrides: tuple[str, ...] | Unset | None = UNSET
+    """What a client without a key may set, by the names of `agents.declaration`."""
     interruption_threshold: float | Unset | None = UNSET
     context_window: int | Unset | None = UNSET
     max_turns: int | Unset | None = UNSET

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import nur
 from nur_server.agents.declaration import AgentBody, AgentChanges, without_checks
+from nur_server.agents.stored import COLUMNS
 
 REQUIRED = tuple(name for name, field in AgentBody.model_fields.items() if field.is_required())
 """Fields without which there is no agent."""
@@ -74,7 +75,7 @@ def _shown(name: str) -> str:
         default = ""
     elif quiet:
         default = " = Field(default=None, repr=False)"
-    elif kinds[0].startswith("list") or name == "metadata":
+    elif name in COLUMNS and kinds[0].startswith(("list", "dict")):
         kinds, default = kinds[:1], f" = Field(default_factory={kinds[0].partition('[')[0]})"
     else:
         default = " = None"

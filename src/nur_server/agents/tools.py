@@ -195,6 +195,13 @@ def _with_headers(tool: Mapping[str, Any], value_of: Any) -> dict[str, Any]:
     return {**tool, "http": {**block, "headers": changed}}
 
 
+def has_address(tool: Mapping[str, Any]) -> bool:
+    """Whether a tool, as it was given, has a block that says where the server is to run it."""
+    inner = tool.get("function")
+    blocks = [tool.get("http"), inner.get("http") if isinstance(inner, Mapping) else None]
+    return any(block is not None for block in blocks)
+
+
 def _tool_name(tool: Mapping[str, Any]) -> Any:
     inner = tool.get("function")
     return inner.get("name") if isinstance(inner, Mapping) else tool.get("name")

@@ -14,6 +14,7 @@ from nur_server.api.scopes import CONNECT
 from nur_server.api.services import Services
 from nur_server.api.tokens import RESUME_PREFIX, ResumeTokens
 from nur_server.errors import Forbidden, Unauthorized
+from nur_server.opening.rights import Rights
 from nur_server.session.runner import Session
 from nur_server.store.records import SessionRecord
 from nur_server.store.secrets import KEY_PREFIX, SESSION_PREFIX, is_secret_of
@@ -33,6 +34,11 @@ class Caller:
 
     def with_proof(self, proof: str | None) -> "Caller":
         return self if not proof else Caller(self.principal, (*self.proofs, proof))
+
+    @property
+    def rights(self) -> Rights:
+        """In a session of its own account."""
+        return Rights(has_key=self.principal is not None and self.principal.token is None)
 
     @property
     def account(self) -> Principal:
@@ -62,11 +68,20 @@ class Entrance:
     def of_stored(cls, record: SessionRecord) -> Self:
         return cls(record.id, record.account_id, record.secret_hash, record.token_id)
 
-    def require(self, caller: Caller, resume_tokens: ResumeTokens) -> None:
-        """Raises `Unauthorized`, and `Forbidden` for a valid credential that is not enough."""
-        if any(self._is_proof(proof, resume_tokens) for proof in caller.proofs):
-            return
+    def require(self, caller: Caller, resume_tokens: ResumeTokens) -> Rights:
+        """What the caller may do in the session.
+
+        Raises `Unauthorized`, and `Forbidden` for a valid credential that is not enough.
+        """
         principal = caller.principal
+        is_owner = principal is not None and principal.account_id == self.account_id
+        if is_owner and caller.rights.has_key and principal is not None and principal.may(CONNECT):
+            return caller.rights
+        for proof in caller.proofs:
+            if resume_tokens.is_for(proof, self.session_id, has_key=True):
+                return Rights(has_key=True)
+            if self._is_proof(proof, resume_tokens):
+                return Rights(has_key=False)
         if principal is None:
             raise Unauthorized(
                 f"{FAILED}: expected the websocket_url that session {self.session_id[:64]} was "
@@ -80,6 +95,7 @@ class Entrance:
                 "resume_token of its session.ready"
             )
         principal.require(CONNECT)
+        return caller.rights
 
     def _is_proof(self, proof: str, resume_tokens: ResumeTokens) -> bool:
         if proof.startswith(RESUME_PREFIX):

@@ -252,6 +252,7 @@ SOCKET_CODES = frozenset(
         "invalid_format",
         "invalid_audio",
         "immutable_field",
+        "field_not_allowed",
         "invalid_config",
         "invalid_webhook",
         "audio_rate_violation",

@@ -48,14 +48,16 @@ class ResumeTokens:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
 
-    def make(self, session_id: str) -> str:
-        """The session's token. It is good for as long as the session is live."""
-        mac = hmac.digest(self._secret, session_id.encode(), "sha256").hex()
+    def make(self, session_id: str, *, has_key: bool = False) -> str:
+        """A token of the session, good for as long as it is live. `has_key`: who comes back with
+        it has the rights of a key."""
+        said = f"{session_id} {'key' if has_key else 'guest'}"
+        mac = hmac.digest(self._secret, said.encode(), "sha256").hex()
         return f"{RESUME_PREFIX}{session_id}.{mac}"
 
-    def is_for(self, token: str, session_id: str) -> bool:
-        """Whether this is the token of that session."""
-        expected = self.make(session_id)
+    def is_for(self, token: str, session_id: str, *, has_key: bool = False) -> bool:
+        """Whether this is the token of that session, with these rights."""
+        expected = self.make(session_id, has_key=has_key)
         return hmac.compare_digest(token.encode("utf-8", "replace"), expected.encode())
 
 

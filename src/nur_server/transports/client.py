@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 Receive = Callable[[], Awaitable[Any]]
 """An ASGI connection's `receive`."""
-Vet = Callable[[UpdateSession], Awaitable[None]]
+Vet = Callable[[Command, SessionAbout], Awaitable[None]]
 """Checks an update where that takes longer than the event loop may be held. Raises `NurError`."""
 IDLE_SECONDS = 600.0
 """Longest silence of a client that is connected, messages and audio alike."""
@@ -90,7 +90,7 @@ class ClientConnection:
         vet: Vet | None = None,
     ) -> None:
         """`greeting` makes what is sent before the dialect's `hello`. `vet` is awaited for each
-        update before it is carried out; the client's next message waits behind it."""
+        command but audio before it is carried out; the client's next message waits behind it."""
         self._dialect = dialect
         self._limits = limits
         self._clock = clock
@@ -186,8 +186,8 @@ class ClientConnection:
                 )
             command = self._dialect.decode(frame)
             if command is not None and self._may_pass(command, len(frame), session):
-                if self._vet is not None and isinstance(command, UpdateSession):
-                    await self._vet(command)
+                if self._vet is not None and not isinstance(command, AppendInput):
+                    await self._vet(command, session.about)
                 self._perform(command, session)
         except PayloadTooLarge as error:
             self._complain(error, session)

@@ -33,7 +33,7 @@ from nur_server.api.wire.realtime.options import (
 from nur_server.audio.formats import AudioFormat, Encoding
 from nur_server.audio.rates import TELEPHONE_RATE
 from nur_server.clock import iso
-from nur_server.commands import UpdateSession
+from nur_server.commands import Command, UpdateSession
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import (
     BadRequest,
@@ -52,6 +52,7 @@ from nur_server.opening.plan import (
     tool_endpoints,
 )
 from nur_server.opening.prepare import Identity, prepare
+from nur_server.opening.rights import Rights
 from nur_server.options import UNSET, given
 from nur_server.ports import SessionAbout
 from nur_server.session.runner import Session
@@ -100,7 +101,7 @@ async def converse(socket: WebSocket, session_id: str, secret: str | None = None
     await socket.accept()
     try:
         wanted = _query_options(socket.query_params)
-        dialect = RealtimeDialect(door.clock, wanted.frames, resume_token=door.resume_token)
+        dialect = RealtimeDialect(door.clock, wanted.frames, viewer=door)
         connection = door.connection(dialect)
         await door.enter(session_id, secret, wanted.audio, connection)
     except Exception as error:
@@ -114,9 +115,7 @@ async def connect(socket: WebSocket) -> None:
     """A conversation set up by its client's first message."""
     door = Door(socket)
     await socket.accept()
-    dialect = RealtimeDialect(
-        door.clock, AudioFrames.JSON, takes_binary_audio=False, resume_token=door.resume_token
-    )
+    dialect = RealtimeDialect(door.clock, AudioFrames.JSON, takes_binary_audio=False, viewer=door)
     try:
         caller = await door.identify()
         first = await door.first_message()
@@ -146,6 +145,8 @@ class Door:
         self.clock = self._server.clock
         self._dialect = RealtimeDialect(self.clock)
         """For what is said before there is a session."""
+        self._rights = Rights(has_key=False)
+        """Of the client, once it is known."""
 
     def connection(
         self,
@@ -161,10 +162,13 @@ class Door:
         """Whose connection it is. Raises `Unauthorized` and `Forbidden`."""
         return await identify_opener(self._server, self._socket.headers, self._socket.query_params)
 
-    @property
-    def resume_token(self) -> Callable[[str], str]:
-        """Makes what a session's client comes back with."""
-        return self._server.resume_tokens.make
+    def resume_token(self, session_id: str) -> str:
+        """What the client comes back with, to the rights it has now."""
+        has_key = self._rights.has_key
+        return self._server.resume_tokens.make(session_id, has_key=has_key)
+
+    def sees_prompt(self, about: SessionAbout) -> bool:
+        return self._rights.sees_prompt(about)
 
     async def first_message(self) -> wire.SessionUpdate | wire.SessionResume:
         """The message that says which session it is to be.
@@ -216,6 +220,7 @@ class Door:
         `Unavailable` (`at_capacity`), `Unauthorized`.
         """
         server, principal = self._server, caller.account
+        self._rights = caller.rights
         plan = await self._plan(part, principal.account_id)
         prepared = prepare(plan, Identity(principal.account_id, ""), server.catalogue)
         webhook = self._webhook(plan)
@@ -249,7 +254,7 @@ class Door:
         if session is None:
             raise _not_live(await self._stored(session_id, caller), session_id)
         _no_call(session_id, session.is_call)
-        Entrance.of_live(session).require(caller, self._server.resume_tokens)
+        self._admit(Entrance.of_live(session), caller)
         _come_back(session, None, connection)
 
     async def enter(
@@ -269,7 +274,7 @@ class Door:
         session = self._server.live.get(session_id)
         if session is not None:
             _no_call(session_id, session.is_call)
-            Entrance.of_live(session).require(caller, self._server.resume_tokens)
+            self._admit(Entrance.of_live(session), caller)
             _come_back(session, audio, connection)
             return
         record = await self._stored(session_id, caller)
@@ -279,7 +284,13 @@ class Door:
         asked = connection_formats(audio) if audio else None
         await self._start(record, plan_for_agent(agent, record, asked), connection)
 
-    async def _vet(self, update: UpdateSession) -> None:
+    async def _vet(self, command: Command, about: SessionAbout) -> None:
+        """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
+        self._rights.require(command, about)
+        if isinstance(command, UpdateSession):
+            await self._vet_tools(command)
+
+    async def _vet_tools(self, update: UpdateSession) -> None:
         """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
         if update.options.tools is not UNSET:
             await self._server.toolbox.checks.vet(given(update.options.tools, ()))
@@ -289,14 +300,19 @@ class Door:
         record = await find_session(self._server.database, session_id)
         if record is not None:
             _no_call(session_id, record.kind in CALLS)
-            Entrance.of_stored(record).require(caller, self._server.resume_tokens)
+            self._admit(Entrance.of_stored(record), caller)
         return record
+
+    def _admit(self, entrance: Entrance, caller: Caller) -> None:
+        """Raises `Unauthorized` and `Forbidden`."""
+        self._rights = entrance.require(caller, self._server.resume_tokens)
 
     async def _plan(self, part: wire.SessionPart, account_id: str) -> SessionPlan:
         agent_id = agent_id_of(part)
         if agent_id is None:
             update = UpdateSession(options_of(part), warnings_of(part))
-            await self._vet(update)
+            self._rights.require_configuration(update.options)
+            await self._vet_tools(update)
             return plan_for_client(update.options, update.warnings)
         agent = await self._agent(agent_id, account_id)
         if agent.status is AgentStatus.PAUSED:

@@ -1,16 +1,22 @@
 """JSON on the socket to and from what the server works with."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import msgspec
 
 from nur_server.api.errors import ws_error
 from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
 from nur_server.api.wire.realtime import schemas as wire
-from nur_server.api.wire.realtime.options import echo, in_words_of_the_wire, options_of, warnings_of
+from nur_server.api.wire.realtime.options import (
+    echo,
+    in_words_of_the_wire,
+    options_of,
+    warnings_of,
+    without_prompt,
+)
 from nur_server.audio.formats import AudioFormat, Inlet
 from nur_server.clock import Clock
 from nur_server.commands import (
@@ -134,6 +140,16 @@ class AudioFrames(Enum):
     """Binary frames of nothing but audio."""
 
 
+class Viewer(Protocol):
+    """Who a connection's messages are written for."""
+
+    def sees_prompt(self, about: SessionAbout) -> bool: ...
+
+    def resume_token(self, session_id: str) -> str:
+        """What it comes back to its session with."""
+        ...
+
+
 class RealtimeDialect:
     """Implements `transports.client.Dialect` for one connection."""
 
@@ -143,12 +159,13 @@ class RealtimeDialect:
         frames: AudioFrames | None = None,
         *,
         takes_binary_audio: bool = True,
-        resume_token: Callable[[str], str] | None = None,
+        viewer: Viewer | None = None,
     ) -> None:
         """`frames` None: agent audio is JSON until the client sends a binary frame. Without
-        `takes_binary_audio` a binary frame is JSON. `resume_token` makes the one of a session."""
+        `takes_binary_audio` a binary frame is JSON. `viewer`: who it is written for; None:
+        somebody who may see everything."""
         self._clock = clock
-        self._resume_token = resume_token
+        self._viewer = viewer
         self._frames = frames or AudioFrames.JSON
         self._answers_alike = frames is None
         self._takes_binary_audio = takes_binary_audio
@@ -204,15 +221,13 @@ class RealtimeDialect:
 
     def hello(self, about: SessionAbout) -> Sequence[str]:
         """What a client is told first when it comes to a session, or comes back to it."""
-        expires_at = about.expires_at
+        expires_at, viewer = about.expires_at, self._viewer
         ready = wire.SessionReady(
             timestamp=self._now(),
             session_id=about.session_id,
-            config=echo(about),
+            config=self._config(about),
             expires_at=int(expires_at.timestamp()) if expires_at else 0,
-            resume_token=self._resume_token(about.session_id)
-            if self._resume_token
-            else msgspec.UNSET,
+            resume_token=viewer.resume_token(about.session_id) if viewer else msgspec.UNSET,
         )
         return [_write(ready)]
 
@@ -230,8 +245,14 @@ class RealtimeDialect:
     def updated(self, about: SessionAbout) -> str:
         """The answer to a `session.update`."""
         return _write(
-            wire.SessionUpdated(timestamp=self._now(), config=echo(about), warnings=about.warnings)
+            wire.SessionUpdated(
+                timestamp=self._now(), config=self._config(about), warnings=about.warnings
+            )
         )
+
+    def _config(self, about: SessionAbout) -> dict[str, Any]:
+        sees_prompt = self._viewer is None or self._viewer.sees_prompt(about)
+        return echo(about) if sees_prompt else without_prompt(echo(about))
 
     def error(self, error: NurError, session_id: str | None = None) -> str:
         """An error in the words of this protocol."""

@@ -52,6 +52,7 @@ _PARAMS = {
     "input.modality": "input.type",
     "output.modality": "output.type",
     "output.voice_id": "output.voice",
+    "output.volume_percent": "output.volume",
     **{f"input.turn_detection.{o}": f"input.turn_detection.{n}" for n, o in _DETECTION.items()},
     **{f"input.{option}": f"input.{name}" for name, option in _LISTENING.items()},
 }
@@ -241,6 +242,12 @@ def echo(about: SessionAbout) -> dict[str, Any]:
         "llm": [],
         "pre_connect_requests": [],
     }
+
+
+def without_prompt(config: dict[str, Any]) -> dict[str, Any]:
+    """The `config` for who may not see the prompt, nor where the tools run."""
+    tools = [{**tool, "http": None} for tool in config["tools"]]
+    return {**config, "system_prompt": None, "tools": tools}
 
 
 def _shown(group: Any, names: Mapping[str, str]) -> dict[str, Any]:
