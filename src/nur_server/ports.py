@@ -438,6 +438,10 @@ class SessionSink(Protocol):
         self, session_id: str, summary: "SessionSummary", at: datetime | None = None
     ) -> None: ...
 
+    async def call_changed(self, change: "CallChange", at: datetime | None = None) -> None:
+        """Move the session's phone call forward, unless it has gone further already."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
@@ -448,6 +452,22 @@ class SessionSummary:
     interruptions: int
     error_code: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallChange:
+    """A step of a phone call, as its record keeps it."""
+
+    call_id: str
+    status: str
+    """It goes to."""
+    sources: tuple[str, ...]
+    """The statuses it may come from; in any other it has gone further."""
+    reason: str | None = None
+    """Why it ended. None: it goes on."""
+    answered_by: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
 
 
 # Telephony

@@ -134,11 +134,16 @@ async def exchange(
     await outbox.prepare(database)
     await Accounts(database).create(ACCOUNT, ACCOUNT)
     toolbox = Toolbox(clock, allow_private=False)
+    announced: list[tuple[str, str]] = []
+
+    def on_status(call: CallRecord) -> None:
+        announced.append((call.id, call.status.value))
+
     live = LiveSessions(
         vad=catalogue.vad,
         turn_model=None,
         tool_server=toolbox.server,
-        writer=Writer(StoreSink(database, NODE), clock),
+        writer=Writer(StoreSink(database, NODE, on_status), clock),
         clock=clock,
     )
     calls: list[LoopbackCall] = []
@@ -150,11 +155,6 @@ async def exchange(
     carriers.add(simulated, is_simulated=True)
     if engine is not None:
         carriers.add(engine)
-    announced: list[tuple[str, str]] = []
-
-    def on_status(call: CallRecord) -> None:
-        announced.append((call.id, call.status.value))
-
     service = CallService(
         database=database,
         opener=Opener(catalogue, live, toolbox, allow_private_urls=False),

@@ -15,6 +15,7 @@ from nur_server.conversation.events import EndedReason
 from nur_server.conversation.notices import Notice
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.ports import (
+    CallChange,
     CallControl,
     LanguageModel,
     ListenOptions,
@@ -120,6 +121,9 @@ class Memory:
         self, session_id: str, summary: SessionSummary, at: datetime | None = None
     ) -> None:
         self.summary = summary
+
+    async def call_changed(self, change: CallChange, at: datetime | None = None) -> None:
+        raise AssertionError(change)
 
     def said_by(self, speaker: str) -> list[str]:
         return [t.text for _, t in sorted(self.turns.items()) if t.speaker.value == speaker]

@@ -13,7 +13,7 @@ from nur_server.clock import LoopClock
 from nur_server.conversation.events import EndedReason
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
 from nur_server.errors import Conflict, NotFound, Unavailable
-from nur_server.ports import SessionSummary
+from nur_server.ports import CallChange, SessionSummary
 from nur_server.session import writer as module
 from nur_server.session.spill import SpillFile
 from nur_server.session.writer import ATTEMPTS, SPILL_SECONDS, Writer
@@ -62,6 +62,10 @@ class Store:
         assert summary == SUMMARY
         self.moments.append(at)
 
+    async def call_changed(self, change: CallChange, at: datetime | None = None) -> None:
+        await self._write("ses_1", f"call {change.status} {change.reason}")
+        self.moments.append(at)
+
     def names(self, session_id: str = "ses_1") -> list[str]:
         return [what for whose, what in self.taken if whose == session_id]
 
@@ -95,6 +99,7 @@ def leave_all(writer: Writer, session_id: str = "ses_1") -> list[str]:
     session.journal(0, b"xyz")
     session.turn(turn(1))
     session.session_ended(SUMMARY)
+    session.call_changed(CallChange("call_1", "completed", ("in_progress",), "client_ended"))
     return [
         "started",
         "turn 0",
@@ -102,6 +107,7 @@ def leave_all(writer: Writer, session_id: str = "ses_1") -> list[str]:
         "journal 0 3",
         "turn 1",
         "ended client_ended",
+        "call completed client_ended",
     ]
 
 
@@ -178,7 +184,7 @@ async def test_what_waits_says_when_it_happened() -> None:
     await asyncio.sleep(60.0)
     away.is_away = False
     await writer.stored_within("ses_1", 5.0)
-    assert store.moments == [happened, happened]
+    assert store.moments == [happened, happened, happened]
 
 
 async def test_one_session_does_not_wait_for_another() -> None:

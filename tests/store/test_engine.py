@@ -203,6 +203,47 @@ async def test_a_database_that_stays_locked_is_unavailable(
         await database.close()
 
 
+def is_postgresql(database: Database) -> bool:
+    return database.url.get_backend_name() == "postgresql"
+
+
+@pytest.mark.parametrize(
+    "sqlstate", ["53100", "53300", "57014", "57P01", "57P03", "58030", "25006"]
+)
+async def test_a_postgresql_in_trouble_is_unavailable(database: Database, sqlstate: str) -> None:
+    if not is_postgresql(database):
+        pytest.skip("SQLSTATEs are PostgreSQL's")
+    statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"
+    with pytest.raises(Unavailable) as refused:
+        async with database.write() as session:
+            await session.execute(text(statement))
+    assert refused.value.retryable
+    async with database.write() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+
+
+@pytest.mark.parametrize("sqlstate", ["22021", "22P05", "54000", "42601"])
+async def test_a_statement_that_postgresql_refuses_says_so(
+    database: Database, sqlstate: str
+) -> None:
+    if not is_postgresql(database):
+        pytest.skip("SQLSTATEs are PostgreSQL's")
+    statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"
+    with pytest.raises(DBAPIError):
+        async with database.write() as session:
+            await session.execute(text(statement))
+
+
+async def test_a_connection_that_postgresql_ends_is_replaced(database: Database) -> None:
+    if not is_postgresql(database):
+        pytest.skip("SQLite has no connections to end")
+    with pytest.raises(Unavailable):
+        async with database.write() as session:
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    async with database.write() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+
+
 async def test_sqlite_is_set_up_to_survive_the_death_of_the_process(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite:///{tmp_path / 'nur.db'}")
     try:

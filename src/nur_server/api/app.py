@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -40,6 +40,7 @@ from nur_server.api.routes import (
 from nur_server.api.services import Services
 from nur_server.api.telemetry import CountedRequests, Traces, open_traces
 from nur_server.api.tokens import PURPOSE, ResumeTokens, Tokens
+from nur_server.api.upkeep import count, count_call, sweep
 from nur_server.calls.carriers import Carriers
 from nur_server.calls.policy import CallPolicy
 from nur_server.calls.service import CallService
@@ -49,7 +50,7 @@ from nur_server.calls.verification import Verification
 from nur_server.clock import Clock, SystemClock
 from nur_server.cluster.bus import bus_of
 from nur_server.cluster.sessions import FleetSessions
-from nur_server.errors import NurError, Unavailable
+from nur_server.errors import Unavailable
 from nur_server.ids import new_id
 from nur_server.jobs.post_call import PostCall
 from nur_server.jobs.scheduled_calls import ScheduledCalls
@@ -58,21 +59,19 @@ from nur_server.opening.sessions import Opener
 from nur_server.opening.toolbox import Toolbox
 from nur_server.ports import DialRequest, OnInbound
 from nur_server.providers.catalogue import Catalogue
-from nur_server.session.live import LiveSessions
+from nur_server.session.live import LAST_WRITES_SECONDS, LiveSessions
 from nur_server.session.metrics import Metrics
 from nur_server.session.recorder import Recorders
 from nur_server.session.writer import Writer
 from nur_server.settings import Settings, unknown_settings
 from nur_server.store import outbox
 from nur_server.store.blobs import Blobs, open_blobs
-from nur_server.store.call_records import CallRecord
 from nur_server.store.engine import Database
-from nur_server.store.idempotency import forget_old_keys
 from nur_server.store.keys import ensure_first_key
 from nur_server.store.ratelimits import shared_counts
 from nur_server.store.recordings import RecordingArchive
 from nur_server.store.records import NewKey
-from nur_server.store.sessions import end_lost_sessions, expire_sessions
+from nur_server.store.sessions import end_lost_sessions
 from nur_server.store.signing import signing_secret
 from nur_server.store.sink import StoreSink
 from nur_server.transports.carriers.adapter import CarrierEngine
@@ -81,8 +80,6 @@ from nur_server.transports.loopback import LoopbackCall, LoopbackEngine, Script,
 
 PREFIXES = ("/v1", "/api/v1")
 """Where the API is served; the document describes the first."""
-SWEEP_SECONDS = 60.0
-"""Between two looks for sessions that expired and idempotency keys that are past their day."""
 CALLEE_VOICE = "rowan"
 """Of whoever picks up over the simulated carrier."""
 UNWRITTEN = "unwritten"
@@ -164,7 +161,7 @@ def create_app(
             app.state.carrier_engine = services.carrier
             stopping = asyncio.Event()
             async with asyncio.TaskGroup() as group:
-                group.create_task(_sweep(database, stopping), name="sweep")
+                group.create_task(sweep(services, stopping), name="sweep")
                 keeping = recording_links.keep_recordings(
                     database, services.blobs, services.node_id, stopping
                 )
@@ -269,7 +266,11 @@ async def _start(
 ) -> Services:
     """Everything that runs. `stack` stops it, in reverse."""
     node_id = await asyncio.to_thread(_node_id, settings.data_dir)
-    writer = Writer(StoreSink(database, node_id), clock, settings.data_dir / UNWRITTEN)
+    writer = Writer(
+        StoreSink(database, node_id, partial(count_call, given.metrics)),
+        clock,
+        settings.data_dir / UNWRITTEN,
+    )
     await writer.recover(RECOVER_SECONDS)
     lost = await end_lost_sessions(database, node_id, but=writer.sessions)
     if lost:
@@ -298,7 +299,7 @@ async def _start(
         metrics=given.metrics,
         tracer=_open_traces(stack, settings, node_id, clock),
     )
-    _count(given.metrics, live, recorders)
+    count(given.metrics, live, recorders)
     opener = Opener(catalogue, live, toolbox, settings.allow_private_urls)
     simulated = _loopback(catalogue, given.telephony)
     stack.push_async_callback(_bounded, "simulated calls", simulated.close)
@@ -312,7 +313,7 @@ async def _start(
         node_id=node_id,
         policy=given.telephony.policy or CallPolicy.of(settings),
         times=given.telephony.times,
-        on_status=partial(_count_call, given.metrics),
+        on_status=partial(count_call, given.metrics),
         max_calls=settings.max_sessions,
     )
     carrier = _open_carrier(stack, settings, clock, call_service.take)
@@ -402,23 +403,6 @@ def _open_traces(
     return traces
 
 
-def _count(counted: Metrics, live: LiveSessions, recorders: Recorders) -> None:
-    """Show what others count."""
-    counted.sessions_live.set_function(lambda: len(live))
-    counted.count_with(
-        "nur_recording_lost_seconds",
-        "Seconds of recordings left silent by overload.",
-        lambda: recorders.lost_seconds,
-    )
-    counted.count_with(
-        "nur_recordings_failed", "Recordings that broke off.", lambda: recorders.failed
-    )
-
-
-def _count_call(counted: Metrics, call: CallRecord) -> None:
-    counted.calls.labels(call.status.value).inc()
-
-
 def _open_carrier(
     stack: AsyncExitStack, settings: Settings, clock: Clock, on_inbound: OnInbound
 ) -> CarrierEngine | None:
@@ -450,6 +434,7 @@ async def _drain(live: LiveSessions, calls: CallService, seconds: float) -> None
     async with asyncio.TaskGroup() as group:
         group.create_task(live.drain(seconds))
         group.create_task(calls.drain(seconds))
+    await live.writer.close(LAST_WRITES_SECONDS)
 
 
 async def _bounded(
@@ -461,19 +446,6 @@ async def _bounded(
             await stop()
     except TimeoutError:
         log.warning("did not stop in time", part=part, seconds=seconds)
-
-
-async def _sweep(database: Database, stopping: asyncio.Event) -> None:
-    """Until `stopping`, and never cut off within a transaction. What fails is tried again."""
-    while not stopping.is_set():
-        try:
-            await expire_sessions(database)
-            await forget_old_keys(database)
-        except NurError as error:
-            log.warning("sweep failed", code=error.code)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SWEEP_SECONDS):
-                await stopping.wait()
 
 
 def _node_id(data_dir: Path) -> str:

@@ -1,7 +1,7 @@
 """The calls of this process: placed, received, ended, and accounted for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -60,6 +60,8 @@ INCOMING_SECONDS = 3600
 END_SECONDS = 10.0
 """Longest wait for a call to end once it was told to."""
 SWEEP_SECONDS = 2.0
+ORPHANS_EVERY = 15
+"""Sweeps: half a minute from one look for calls that nobody follows to the next."""
 """Between two looks for calls that another node ended, or accepted and never placed."""
 ADOPTED_AFTER = timedelta(seconds=5)
 PLACED_WITHIN = timedelta(seconds=60)
@@ -120,10 +122,18 @@ class CallService:
         self._max_calls = max_calls
         self._followed: dict[str, _Followed] = {}
         self._is_draining = False
+        self._orphans: frozenset[str] = frozenset()
+        """Calls of ours that nobody followed at the last look."""
+        self._looks = 0
 
     def __len__(self) -> int:
         """Calls under way here."""
         return len(self._followed)
+
+    @property
+    def session_ids(self) -> frozenset[str]:
+        """The sessions of the calls that are under way here."""
+        return frozenset(each.supervisor.call.session_id for each in self._followed.values())
 
     def __contains__(self, call_id: str) -> bool:
         """Whether the call is under way here."""
@@ -406,9 +416,12 @@ class CallService:
         """End what a node left under way when it died: this one, at its start, or another. How
         many there were.
 
-        A call is not placed again: nobody knows how far it had got.
+        A call is not placed again: nobody knows how far it had got. One whose end waits to be
+        written is left to that.
         """
-        left = await self.calls.left_by(node_id or self._node_id)
+        return await self._end_lost(await self._left_by(node_id or self._node_id))
+
+    async def _end_lost(self, left: Sequence[CallRecord]) -> int:
         for call in left:
             carrier = self._carriers.get(call.engine)
             if carrier is not None and call.carrier_call_id is not None:
@@ -423,12 +436,30 @@ class CallService:
             )
         return len(left)
 
+    async def _left_by(self, node_id: str) -> list[CallRecord]:
+        found = await self.calls.left_by(node_id)
+        held = self._opener.live.writer.sessions | self.session_ids
+        return [call for call in found if call.session_id not in held]
+
+    async def _end_orphans(self) -> None:
+        """Calls of ours that nobody follows, in two looks that are far enough apart for one that
+        was only claimed to be followed by now."""
+        self._looks += 1
+        if self._looks % ORPHANS_EVERY:
+            return
+        found = await self._left_by(self._node_id)
+        lost = [call for call in found if call.id in self._orphans]
+        self._orphans = frozenset(call.id for call in found)
+        if lost:
+            log.error("call.orphans_ended", calls=await self._end_lost(lost))
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`. What fails is tried again the next time."""
         while not stopping.is_set():
             try:
                 await self._end_what_is_over()
                 await self._adopt()
+                await self._end_orphans()
             except NurError as error:
                 log.warning("call sweep failed", code=error.code)
             with suppress(TimeoutError):
@@ -479,7 +510,8 @@ class CallService:
 
     def _follow(self, call: CallRecord, task: Callable[[], Awaitable[CallTask]]) -> CallSupervisor:
         carrier = self._carriers[call.engine]
-        supervisor = CallSupervisor(call, carrier.engine, self.calls, self._times, task)
+        later = self._opener.live.writer.open(call.session_id).call_changed
+        supervisor = CallSupervisor(call, carrier.engine, self.calls, self._times, task, later)
         running = asyncio.create_task(self._run(supervisor), name=call.id)
         self._followed[call.id] = _Followed(supervisor, running)
         return supervisor

@@ -12,7 +12,7 @@ from nur_server.calls.states import Ending
 from nur_server.calls.tasks import CallTask, CallTimes
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import NotFound, NurError, ProviderError
-from nur_server.ports import DialRequest, TelephonyEngine, Transport
+from nur_server.ports import CallChange, DialRequest, TelephonyEngine, Transport
 from nur_server.store.call_records import CallRecord, CallStatus
 from nur_server.store.calls import Calls
 
@@ -36,14 +36,17 @@ class CallSupervisor:
         calls: Calls,
         times: CallTimes,
         task: Callable[[], Awaitable[CallTask]],
+        store_later: Callable[[CallChange], None],
     ) -> None:
-        """`task` is made before the call is placed: what is wrong with it costs nobody a ring."""
+        """`task` is made before the call is placed: what is wrong with it costs nobody a ring.
+        `store_later` takes the steps of the call that the store does not."""
         self.call = call
         self.progress = CallProgress()
         self._engine = engine
         self._calls = calls
         self._times = times
         self._task = task
+        self._store_later = store_later
         self._carrier_call_id = call.carrier_call_id
         self._status = CallStatus.INITIATING
 
@@ -75,8 +78,7 @@ class CallSupervisor:
             outcome = await self._answer(self._times.incoming, EndedReason.NO_MEDIA)
         if isinstance(outcome, Ending):
             return outcome
-        moved = await self._stored(lambda: self._move(CallStatus.IN_PROGRESS))
-        if not moved:
+        if not await self._move(CallStatus.IN_PROGRESS):
             outcome.close(EndedReason.CANCELED)
             return states.given_up(EndedReason.CANCELED)
         return await task.hold(outcome, self.progress)
@@ -122,7 +124,7 @@ class CallSupervisor:
     async def _look(self) -> Transport | Ending | None:
         progress = self.progress
         if progress.has_rung and self._status is CallStatus.INITIATING:
-            await self._stored(lambda: self._move(CallStatus.RINGING))
+            await self._move(CallStatus.RINGING)
         if progress.leg is not None:
             return progress.leg
         if progress.end is not None:
@@ -132,8 +134,16 @@ class CallSupervisor:
         return None
 
     async def _move(self, to: CallStatus) -> bool:
+        """Whether the call is still ours to go on with. With the store away it is."""
         self._status = to
-        return await self._calls.move(self.call.id, to, states.sources(to)) is not None
+        call_id, sources = self.call.id, states.sources(to)
+        try:
+            return await self._stored(lambda: self._calls.move(call_id, to, sources)) is not None
+        except NurError as error:
+            if not error.retryable:
+                raise
+            self._store_later(CallChange(call_id, to.value, tuple(sources)))
+            return True
 
     # After the end
 
@@ -177,6 +187,8 @@ class CallSupervisor:
             await self._stored(lambda: self._finish(ending))
         except NurError as error:
             log.error("call.end_not_stored", call_id=self.call.id, code=error.code)
+            if error.retryable:
+                self._finish_later(ending)
             return
         log.info(
             "call.ended",
@@ -197,6 +209,18 @@ class CallSupervisor:
             error_message=ending.error_message,
         )
         return stored is not None
+
+    def _finish_later(self, ending: Ending) -> None:
+        change = CallChange(
+            self.call.id,
+            ending.status.value,
+            tuple(ending.sources),
+            ending.reason.value,
+            self.progress.answered_by,
+            ending.error_code,
+            ending.error_message,
+        )
+        self._store_later(change)
 
     async def _stored(self, write: Callable[[], Awaitable[Result]]) -> Result:
         """Do a write, and again a few times where the store fails. Raises as it does at last."""

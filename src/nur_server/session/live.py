@@ -93,6 +93,11 @@ class LiveSessions:
         return session
 
     @property
+    def writer(self) -> Writer:
+        """Of what sessions leave behind."""
+        return self._services.writer
+
+    @property
     def ids(self) -> frozenset[str]:
         """The sessions that live here."""
         return frozenset(self._sessions)

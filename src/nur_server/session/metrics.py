@@ -69,6 +69,11 @@ class Metrics:
         self.sessions_live = Gauge(
             "nur_sessions_live", "Sessions that are live in this process.", registry=own
         )
+        self.writes_waiting = Gauge(
+            "nur_writes_waiting",
+            "What sessions left behind and the database has not taken yet.",
+            registry=own,
+        )
         self.sessions_started = Counter(
             "nur_sessions_started", "Sessions somebody connected to.", registry=own
         )

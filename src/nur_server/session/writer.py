@@ -17,9 +17,10 @@ import structlog
 from nur_server.clock import Clock
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.errors import Conflict, NotFound, NurError
-from nur_server.ports import SessionSink, SessionSummary
+from nur_server.ports import CallChange, SessionSink, SessionSummary
 from nur_server.session.spill import SUFFIX, SpillFile
 from nur_server.session.writes import (
+    CallChanged,
     JournalWritten,
     SessionEnded,
     SessionStarted,
@@ -346,6 +347,9 @@ class SessionWriter:
 
     def session_ended(self, summary: SessionSummary) -> None:
         self._put(SessionEnded(self._clock.now(), summary))
+
+    def call_changed(self, change: CallChange) -> None:
+        self._put(CallChanged(self._clock.now(), change))
 
     async def stored_within(self, seconds: float) -> bool:
         """Wait until the store has taken everything so far, at most so long. Whether it has."""

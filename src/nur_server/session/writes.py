@@ -6,7 +6,7 @@ from typing import assert_never
 import msgspec
 
 from nur_server.conversation.record import ToolRecord, Turn
-from nur_server.ports import SessionSink, SessionSummary
+from nur_server.ports import CallChange, SessionSink, SessionSummary
 from nur_server.text.encoding import encodable
 
 
@@ -33,7 +33,12 @@ class SessionEnded(msgspec.Struct, frozen=True, tag="ended"):
     summary: SessionSummary
 
 
-Write = SessionStarted | TurnFinished | ToolChanged | JournalWritten | SessionEnded
+class CallChanged(msgspec.Struct, frozen=True, tag="call"):
+    at: datetime
+    change: CallChange
+
+
+Write = SessionStarted | TurnFinished | ToolChanged | JournalWritten | SessionEnded | CallChanged
 """A later version reads what an earlier one left in a file: tags stay, and fields that are added
 have a default."""
 
@@ -53,6 +58,8 @@ async def perform(sink: SessionSink, session_id: str, write: Write) -> None:
             await sink.journal_written(session_id, chunk, data)
         case SessionEnded(at=at, summary=summary):
             await sink.session_ended(session_id, summary, at)
+        case CallChanged(at=at, change=change):
+            await sink.call_changed(change, at)
         case _:
             assert_never(write)
 

@@ -253,10 +253,18 @@ class Calls:
             )
 
     async def move(
-        self, call_id: str, to: CallStatus, sources: Collection[CallStatus]
+        self,
+        call_id: str,
+        to: CallStatus,
+        sources: Collection[CallStatus],
+        *,
+        at: datetime | None = None,
     ) -> CallRecord | None:
-        """Forward to `to`, a status that is not final. None: the call was in none of `sources`."""
-        now = self._database.clock.now()
+        """Forward to `to`, a status that is not final. None: the call was in none of `sources`.
+
+        `at`: when that was. None: now.
+        """
+        now = at or self._database.clock.now()
         values: dict[str, Any] = {"status": to.value}
         if to is CallStatus.RINGING:
             values["ringing_at"] = now
@@ -287,9 +295,13 @@ class Calls:
         answered_by: str | None = None,
         error_code: str | None = None,
         error_message: str | None = None,
+        at: datetime | None = None,
     ) -> CallRecord | None:
-        """End a call, and its session unless that has ended. None: it was in none of `sources`."""
-        now = self._database.clock.now()
+        """End a call, and its session unless that has ended. None: it was in none of `sources`.
+
+        `at`: when that was. None: now.
+        """
+        now = at or self._database.clock.now()
         values = {
             "status": to.value,
             "ended_at": now,

@@ -23,6 +23,12 @@ from nur_server.store.steady import SteadySession
 POOL_SECONDS = 10.0
 """Longest wait for a free connection."""
 UNUSABLE = (exc.OperationalError, exc.InterfaceError, sqlite3.Error, OSError, TimeoutError)
+UNUSABLE_CLASSES = frozenset({"08", "40", "53", "57", "58"})
+"""Of PostgreSQL's SQLSTATE: no connection, rolled back by a conflict, out of resources (the disk is
+full, too many connections), an operator's intervention (shutting down, starting up, cancelled), the
+system's own trouble. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+UNUSABLE_STATES = frozenset({"25006", "55P03"})
+"""Read-only, as a standby is until it takes over; a lock that was not to be had."""
 MIGRATION_LOCK = 0x6E7572
 """The PostgreSQL advisory lock held by whoever changes the schema."""
 
@@ -195,8 +201,8 @@ class Database:
             ) from error
         except UNUSABLE as error:
             raise _unusable(self._url, error) from error
-        except exc.DatabaseError as error:
-            if error.connection_invalidated or "not a database" in str(error.orig):
+        except exc.DBAPIError as error:
+            if _is_unusable(error):
                 raise _unusable(self._url, error) from error
             raise
 
@@ -236,6 +242,14 @@ def insert_for(dialect: str, row: type[Table]) -> Insert:
 def insert_into(session: AsyncSession, row: type[Table]) -> Insert:
     """The same for the database of a session."""
     return insert_for(dialect_of(session), row)
+
+
+def _is_unusable(error: exc.DBAPIError) -> bool:
+    """The database is, for the moment, rather than the statement."""
+    if error.connection_invalidated or "not a database" in str(error.orig):
+        return True
+    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    return sqlstate in UNUSABLE_STATES or sqlstate[:2] in UNUSABLE_CLASSES
 
 
 def _unusable(url: URL, error: BaseException) -> Unavailable:

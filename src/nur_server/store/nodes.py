@@ -54,6 +54,17 @@ async def nodes_with_live_sessions(database: Database) -> frozenset[str]:
         return frozenset(node_id for node_id in found if node_id is not None)
 
 
+async def live_sessions_of(database: Database, node_id: str) -> frozenset[str]:
+    """The ids of the sessions that are live on a node."""
+    async with database.read() as session:
+        found = await session.scalars(
+            select(SessionRow.id).where(
+                SessionRow.state == SessionState.LIVE.value, SessionRow.node_id == node_id
+            )
+        )
+        return frozenset(found)
+
+
 # Duties
 
 

@@ -208,8 +208,14 @@ async def expire_sessions(database: Database) -> int:
     return _affected(result)
 
 
-async def end_lost_sessions(database: Database, node_id: str, *, but: Collection[str] = ()) -> int:
-    """At the start of a node: end what it left live when it died, `but` those. How many there were.
+async def end_lost_sessions(
+    database: Database,
+    node_id: str,
+    *,
+    but: Collection[str] = (),
+    only: Collection[str] | None = None,
+) -> int:
+    """End what a node left live when it died, `but` those, or `only` those. How many there were.
 
     Their figures are taken from the turns that were stored; tool calls that were still running
     are given the result that none came.
@@ -219,6 +225,7 @@ async def end_lost_sessions(database: Database, node_id: str, *, but: Collection
         SessionRow.state == SessionState.LIVE.value,
         SessionRow.node_id == node_id,
         SessionRow.id.not_in(but),
+        *([] if only is None else [SessionRow.id.in_(only)]),
     )
     own = TurnRow.session_id == SessionRow.id
     async with database.write() as session:

@@ -7,10 +7,13 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from nur_server.conversation.events import EndedReason
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.errors import NotFound
-from nur_server.ports import SessionSummary
+from nur_server.ports import CallChange, SessionSummary
 from nur_server.store.announcing import announce_end, announce_start
+from nur_server.store.call_records import CallStatus
+from nur_server.store.calls import Calls, OnStatus, ignore_status
 from nur_server.store.engine import Database
 from nur_server.store.journals import write_chunk
 from nur_server.store.schema import SessionRow
@@ -28,7 +31,11 @@ class StoreSink:
     where the database does not take the write.
     """
 
-    def __init__(self, database: Database, node_id: str) -> None:
+    def __init__(
+        self, database: Database, node_id: str, on_status: OnStatus = ignore_status
+    ) -> None:
+        """`on_status` is told of the calls that move forward here."""
+        self._calls = Calls(database, on_status)
         self._database = database
         self._node_id = node_id
 
@@ -62,6 +69,22 @@ class StoreSink:
         async with self._writing(session_id) as session:
             await finish_session(session, session_id, summary, now)
             await announce_end(session, session_id, self._database.clock.now())
+
+    async def call_changed(self, change: CallChange, at: datetime | None = None) -> None:
+        to, sources = CallStatus(change.status), [CallStatus(each) for each in change.sources]
+        if change.reason is None:
+            await self._calls.move(change.call_id, to, sources, at=at)
+            return
+        await self._calls.finish(
+            change.call_id,
+            to,
+            sources,
+            EndedReason(change.reason),
+            answered_by=change.answered_by,
+            error_code=change.error_code,
+            error_message=change.error_message,
+            at=at,
+        )
 
     @asynccontextmanager
     async def _writing(self, session_id: str) -> AsyncIterator[AsyncSession]:

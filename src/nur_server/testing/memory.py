@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
-from nur_server.ports import SessionSummary
+from nur_server.ports import CallChange, SessionSummary
 
 
 @dataclass
@@ -45,6 +45,9 @@ class Memory:
         await self._write()
         self.ended += 1
         self.summary = summary
+
+    async def call_changed(self, change: CallChange, at: datetime | None = None) -> None:
+        raise NotImplementedError("a rehearsal has no call to keep a record of")
 
     async def _write(self) -> None:
         if self.write_seconds:

@@ -43,6 +43,9 @@ async def test_what_is_live_and_how_late_the_loop_is(server: Server) -> None:
     found = await figures(server)
     assert found["nur_sessions_live", ()] == 0
     assert found["nur_recordings_failed_total", ()] == 0
+    assert found["nur_writes_waiting", ()] == 0
+    assert found["nur_writes_lost_total", ()] == 0
+    assert found["nur_writes_refused_total", ()] == 0
     assert ("nur_event_loop_lag_seconds_count", ()) in found
 
 
