@@ -260,6 +260,8 @@ class ToolRequest:
     agent_id: str
     tool: ToolSpec
     arguments: Mapping[str, Any]
+    account_id: str = ""
+    """Whose session it is."""
 
 
 @dataclass(frozen=True, slots=True)

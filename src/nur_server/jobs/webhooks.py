@@ -20,6 +20,7 @@ from standardwebhooks.webhooks import Webhook
 from nur_server.clock import Clock, iso
 from nur_server.errors import InvalidRequest
 from nur_server.jobs.worker import Run
+from nur_server.providers.names import on_behalf_of
 from nur_server.providers.net import check_url
 from nur_server.store.deliveries import (
     Attempt,
@@ -128,7 +129,8 @@ class Deliverer:
         )
         if attempt is None:
             return
-        answer = await self._send(attempt)
+        with on_behalf_of(attempt.account_id):
+            answer = await self._send(attempt)
         status = await finish_attempt(
             self._database, attempt, answer.outcome, self._retry_at(attempt, answer)
         )

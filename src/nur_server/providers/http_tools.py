@@ -22,6 +22,7 @@ from nur_server.clock import Clock, SystemClock
 from nur_server.errors import InvalidRequest, PayloadTooLarge
 from nur_server.ids import EVENT, new_id
 from nur_server.ports import ToolRequest, ToolResult
+from nur_server.providers.names import on_behalf_of
 from nur_server.providers.net import Fetched, fetch, guarded_client
 
 log = structlog.get_logger()
@@ -97,7 +98,8 @@ class HttpTools:
                 endpoint = await self._endpoint_for(request.session_id, name)
                 if endpoint is None:
                     return _failure(f"The tool {name} has no address to run at.")
-                return read_result(await self._send(request, endpoint))
+                with on_behalf_of(request.account_id or request.session_id):
+                    return read_result(await self._send(request, endpoint))
         except TimeoutError:
             return _failure(f"The tool did not answer within {request.tool.timeout_seconds:g} s.")
         except PayloadTooLarge:

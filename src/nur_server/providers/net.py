@@ -7,7 +7,6 @@ are not followed. Proxies named in the environment are not used: they would conn
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import httpx2
 
 from nur_server import tls
 from nur_server.errors import InvalidRequest, PayloadTooLarge
+from nur_server.providers.names import UserNames
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
@@ -40,13 +40,6 @@ _RESERVED = tuple(
     for text in ("64:ff9b:1::/48", "3fff::/20", "5f00::/16", "192.0.0.0/24", "192.88.99.0/24")
 )
 """Of IANA's special-purpose registries, what `is_global` lets through in one Python or another."""
-
-
-async def system_resolver(host: str, port: int) -> tuple[str, ...]:
-    """What the operating system says."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def check_url(url: str, *, allow_private: bool, param: str | None = None) -> None:
@@ -130,9 +123,11 @@ def _private(host: str, why: str, param: str | None = None) -> InvalidRequest:
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Opens connections to judged addresses alone."""
 
-    def __init__(self, *, allow_private: bool, resolver: Resolver = system_resolver) -> None:
+    def __init__(self, *, allow_private: bool, resolver: Resolver | None = None) -> None:
+        """`resolver` None: `UserNames`, closed by `aclose`."""
         self._allow_private = allow_private
-        self._resolver = resolver
+        self._names = UserNames()
+        self._resolver: Resolver = resolver or self._names
         self._dialler = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -162,6 +157,10 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    async def aclose(self) -> None:
+        """Give up the look-ups that are under way."""
+        await self._names.close()
+
     async def _dial(
         self,
         host: str,
@@ -180,9 +179,12 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
                 failure = error
         raise failure
 
+    async def _resolve(self, host: str, port: int) -> tuple[str, ...]:
+        return (host,) if _numeric(host) is not None else await self._resolver(host, port)
+
     async def _addresses(self, host: str, port: int) -> tuple[str, ...]:
         try:
-            addresses = await self._resolver(host, port)
+            addresses = await self._resolve(host, port)
         except OSError as error:
             raise httpcore2.ConnectError(f"{host} cannot be resolved: {error}") from error
         if not self._allow_private:
@@ -199,6 +201,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     the far side has just dropped cannot be told from a request that arrived."""
 
     def __init__(self, backend: GuardedBackend) -> None:
+        self._backend = backend
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls.trusted(),
             max_connections=256,
@@ -228,6 +231,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
+        await self._backend.aclose()
         await self._pool.aclose()
 
 
@@ -255,9 +259,7 @@ def _as_httpx2() -> Iterator[None]:
         raise getattr(httpx2, type(error).__name__, httpx2.TransportError)(str(error)) from error
 
 
-def guarded_client(
-    *, allow_private: bool, resolver: Resolver = system_resolver
-) -> httpx2.AsyncClient:
+def guarded_client(*, allow_private: bool, resolver: Resolver | None = None) -> httpx2.AsyncClient:
     """A client for addresses users have named; to be closed by who made it."""
     return httpx2.AsyncClient(
         transport=GuardedTransport(GuardedBackend(allow_private=allow_private, resolver=resolver)),

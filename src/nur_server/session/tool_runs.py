@@ -77,7 +77,12 @@ class ToolRuns:
             return
         await self._writer.durable_within(TOOL_JOURNAL_SECONDS)
         request = ToolRequest(
-            call_id, setup.session_id, setup.agent_id or "", action.tool, action.arguments
+            call_id,
+            setup.session_id,
+            setup.agent_id or "",
+            action.tool,
+            action.arguments,
+            setup.account_id,
         )
         try:
             result = await self._server.call(request)
