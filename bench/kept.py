@@ -109,6 +109,8 @@ class Judge:
         """Of the running reply."""
         self._filled: set[str] = set()
         """Tools about which a filler was said."""
+        self._awaited: set[str] = set()
+        """Replies whose answer was long in coming, so that a filler was said first."""
         self._spoken_since: set[str] = set()
         """Tools during which the caller has said something that is answered."""
         # The end
@@ -308,7 +310,11 @@ class Judge:
     def _commit_agent(self, turn: Turn) -> None:
         if turn.error_code == "too_many_tool_calls":
             self._owed.clear()
-        if turn.trigger == "filler":
+        if turn.trigger == "filler" and turn.item_id != self._item:
+            is_new = self._item not in self._awaited
+            self._expect(is_new, "one filler for an answer that is long in coming")
+            self._awaited.add(self._item)
+        elif turn.trigger == "filler":
             is_new = not self._running_at_start <= self._filled
             self._expect(is_new, "one filler, whatever the tools take")
             self._filled |= self._running_at_start

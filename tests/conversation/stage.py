@@ -110,7 +110,14 @@ class Hang:
     """The model never answers."""
 
 
-Part = Say | Call | Fail | Hang
+@dataclass(frozen=True)
+class Wait:
+    """The model takes its time."""
+
+    seconds: float
+
+
+Part = Say | Call | Fail | Hang | Wait
 Model = Callable[[tuple[ModelMessage, ...]], Sequence[Part]]
 
 
@@ -454,6 +461,8 @@ class Stage:
                     return
                 case Hang():
                     return
+                case Wait(seconds):
+                    at += seconds
         reason = "tool_calls" if called else "stop"
         self._reply(at + 0.002, lambda: ReplyFinished(self.now, response_id, reason))
 

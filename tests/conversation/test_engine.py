@@ -547,7 +547,7 @@ def test_a_model_that_dies_mid_sentence_keeps_the_whole_clauses_and_apologises()
 def test_a_model_that_hangs_is_given_up() -> None:
     s = stage(answers=[[Hang()]])
     s.say("Hello there, anybody?", at=0.5)
-    s.run(30)
+    s.run(40)
     assert any(isinstance(n, ReplyDone) and n.status is ReplyStatus.FAILED for n in s.notices)
     assert not s.is_agent_audible
 

@@ -112,6 +112,13 @@ def test_a_second_filler_for_the_same_tool() -> None:
     assert not judged((Ticked(1.0), [running, *filler]))
 
 
+def test_a_second_filler_for_the_same_answer() -> None:
+    waits = Turn(1, "msg_2", Speaker.AGENT, "Hm.", 0, 1, "filler")
+    filler = CommitTurn(waits)
+    assert judged((Ticked(1.0), [STARTED, GENERATE, filler, filler]))
+    assert not judged((Ticked(1.0), [STARTED, GENERATE, filler]))
+
+
 def test_a_reply_while_a_tool_holds_the_agent() -> None:
     config = replace(CONFIG, tools=(HOLDING,))
     running = tool(ToolStatus.RUNNING, "hold_on")

@@ -102,9 +102,12 @@ class ConversationConfig:
     apology: str = "I'm sorry, I had a problem just now. Could you say that again?"
     """Spoken when the model fails, behind what it had said, or twice answers nothing."""
     tool_filler: str | None = "One moment, please."
-    """Spoken when a tool takes longer than `tool_filler_seconds`. None: silence."""
+    """Spoken when a tool, or the model's answer, takes longer than `tool_filler_seconds`. None:
+    silence."""
     tool_filler_seconds: float = 3.0
     silence: SilencePolicy = field(default_factory=SilencePolicy)
+    model_seconds: float = 10.0
+    """How long the model and the synthesiser have for each piece of their answers."""
     speaks: bool = True
     """False: replies are text only (`output.type = text`)."""
     has_turn_model: bool = False

@@ -16,6 +16,8 @@ class Timer(StrEnum):
     """A tool call has run out of time."""
     FILLER = "filler"
     """A tool call takes long enough for the agent to say so."""
+    SLOW_ANSWER = "slow_answer"
+    """The model takes long enough for the agent to say so."""
     REPROMPT = "reprompt"
     SILENCE = "silence"
     DURATION = "duration"

@@ -196,6 +196,8 @@ class Conversation:
                 self._calls.time_out(name)
             case Timer.FILLER:
                 self._fill(name)
+            case Timer.SLOW_ANSWER:
+                self._talker.fill()
             case Timer.REPROMPT:
                 self._reprompt()
             case Timer.SILENCE:

@@ -141,6 +141,13 @@ class Response:
     _characters: int = 0
     heard_text: str = ""
     """The words heard so far: exactly those that were told to the client."""
+    is_failed: bool = False
+    """The model's answer did not come, or not to its end."""
+    filler_item_id: str = ""
+    filler_text: str = ""
+    """Likewise of the filler, until it was told whole."""
+    _filler_clauses: int = 0
+    _filler_words: int = 0
     _reported: int = 0
     """How many they are."""
 
@@ -173,6 +180,28 @@ class Response:
     def say(self, text: str) -> list[tuple[int, Clause]]:
         """Add words of our own behind what is there, as one clause."""
         return self._add([text])
+
+    def say_filler(self, item_id: str, text: str) -> list[tuple[int, Clause]]:
+        """Add words in front that stand for an answer which is long in coming."""
+        added = self.say(text)
+        self._normaliser = None
+        self.filler_item_id = item_id
+        self._filler_clauses = len(added)
+        self._filler_words = sum(len(clause.spoken.words) for _, clause in added)
+        return added
+
+    @property
+    def has_words(self) -> bool:
+        """There is something to say besides the filler."""
+        return len(self.clauses) > self._filler_clauses
+
+    @property
+    def is_filler_heard(self) -> bool:
+        return self._reported >= self._filler_words > 0
+
+    def filler_share(self, told: int) -> int:
+        """How many of the last `told` words belong to the filler."""
+        return min(told, max(0, self._filler_words - (self._reported - told)))
 
     def synthesised(self, clause: int, duration_ms: int, words: tuple[WordTime, ...]) -> None:
         """A clause's audio is complete. A clause that does not exist is ignored.
@@ -208,11 +237,14 @@ class Response:
 
     def _tell(self, heard: list[HeardWord]) -> None:
         self._reported += len(heard)
-        self.heard_text = (self.heard_text + "".join(word.text for word in heard)).strip()
+        fillers = self.filler_share(len(heard))
+        self.filler_text = _joined(self.filler_text, heard[:fillers])
+        self.heard_text = _joined(self.heard_text, heard[fillers:])
 
     @property
     def unheard_text(self) -> str:
-        return "".join(word.text for word in self._words_from(self._reported)).strip()
+        first = max(self._reported, self._filler_words)
+        return "".join(word.text for word in self._words_from(first)).strip()
 
     @property
     def full_text(self) -> str:
@@ -245,3 +277,7 @@ class Response:
                 yield HeardWord(text, start_ms + begin, start_ms + end)
             number += len(words)
             start_ms += clause.length_ms
+
+
+def _joined(text: str, words: list[HeardWord]) -> str:
+    return (text + "".join(word.text for word in words)).strip()

@@ -28,27 +28,26 @@ from nur_server.conversation.events import (
     SpeechFailed,
 )
 from nur_server.conversation.notices import (
-    AgentTranscript,
-    AgentTranscriptDelta,
-    ReplyDone,
-    ReplyError,
     ReplyStarted,
     ReplyStatus,
 )
-from nur_server.conversation.record import Speaker, Turn
 from nur_server.conversation.response import (
     Clause,
-    HeardWord,
     PendingCall,
     Response,
     ResponsePhase,
     Trigger,
 )
+from nur_server.conversation.telling import Telling
 from nur_server.conversation.tool_calls import ToolCalls
 
 DUCKED_GAIN = 0.35
-STALLED_SECONDS = 15.0
-"""Longest wait for audio while the model or the synthesiser still works."""
+STALL_MARGIN_SECONDS = 5.0
+"""Longest wait for audio while the model or the synthesiser still works, beyond the time that they
+have themselves."""
+SLOW_ANSWER_SECONDS = 3.0
+"""From so long a silence on the user is told that the answer takes a while, or from
+`tool_filler_seconds` where that is longer: callers ask "hello?" after some four seconds."""
 PLAYOUT_STALLED_SECONDS = 3.0
 """Longest wait for audio that is already made."""
 WORDS_LOST = "The user's words were not recognised, and the user was asked to say them again."
@@ -65,6 +64,7 @@ class Talker:
         self._context = context
         self._calls = calls
         self._on_done = on_done
+        self._telling = Telling(context, calls)
         self._response: Response | None = None
         self._tool_rounds = 0
 
@@ -107,6 +107,7 @@ class Talker:
         self._generate(response)
         self._context.do(Release(response.id))
         self._watch(response)
+        self._await_words(response)
 
     def say(self, trigger: Trigger, text: str) -> None:
         """Speak words of our own, without a model."""
@@ -116,7 +117,7 @@ class Talker:
         """Speak the apology for a failure, and tell of it."""
         response = self._begin_own(trigger)
         response.error_code = code
-        self._tell_error(response, message)
+        self._telling.error(response, message)
         self._say(response, self._context.config.apology)
 
     def _begin_own(self, trigger: Trigger) -> Response:
@@ -157,6 +158,7 @@ class Talker:
         self._context.notify(ReplyStarted(response.id, response.item_id))
         self._context.do(Release(response.id))
         self._watch(response)
+        self._await_words(response)
         held, response.held_calls = response.held_calls, []
         for call in held:
             self._call_tool(response, call)
@@ -239,8 +241,27 @@ class Talker:
         call_id = self._calls.call(response.id, call.call_id, call.name, call.arguments)
         response.call_ids.append(call_id)
 
+    def _await_words(self, response: Response) -> None:
+        """Expect the first words within a while, or say a filler."""
+        config = self._context.config
+        if config.speaks and config.tool_filler and not response.clauses:
+            seconds = max(SLOW_ANSWER_SECONDS, config.tool_filler_seconds)
+            self._context.deadlines.set(Timer.SLOW_ANSWER, self._context.now + seconds)
+
+    def fill(self) -> None:
+        """The model takes long: say so, within the reply that is awaited."""
+        response, filler = self.response, self._context.config.tool_filler
+        if response is None or not filler or response.clauses or not response.is_generating:
+            return
+        if response.phase is ResponsePhase.THINKING and self._context.is_connected:
+            self._speak(response, response.say_filler(self._context.new_id("msg"), filler))
+        else:
+            self._await_words(response)
+
     def _speak(self, response: Response, clauses: list[tuple[int, Clause]]) -> None:
         speaks = self._context.config.speaks
+        if clauses:
+            self._context.deadlines.clear(Timer.SLOW_ANSWER)
         for number, clause in clauses:
             if speaks:
                 self._context.do(Speak(response.id, number, clause.spoken.spoken))
@@ -248,7 +269,7 @@ class Talker:
                 response.synthesised(number, clause.length_ms, ())
         if clauses and not speaks:
             response.phase = ResponsePhase.SPEAKING
-            self._tell_words(response, response.play_all())
+            self._telling.words(response, response.play_all())
 
     def _end_answer(self, response: Response) -> None:
         self._speak(response, response.finish_writing())
@@ -257,13 +278,14 @@ class Talker:
 
     def _finish_answer(self, response: Response) -> None:
         """The model has finished and the reply may be heard."""
-        if not response.clauses and not response.call_ids and response.error_code is None:
+        if not response.has_words and not response.call_ids and response.error_code is None:
             if not response.retried:
                 response.write_again()
                 self._generate(response)
                 return
             response.error_code = "empty_reply"
-            self._tell_error(response, "The model answered nothing twice.")
+            response.is_failed = True
+            self._telling.error(response, "The model answered nothing twice.")
             self._speak(response, response.say(self._context.config.apology))
         self._finish_speech(response)
 
@@ -273,15 +295,17 @@ class Talker:
             response.is_broken = True
             return
         response.error_code = event.code
-        self._tell_error(response, event.message, retryable=event.retryable)
+        response.is_failed = True
+        self._telling.error(response, event.message, retryable=event.retryable)
         self._speak(response, response.say(self._context.config.apology))
         self._finish_speech(response)
 
     def _finish_speech(self, response: Response) -> None:
         response.speech_finished = True
+        self._context.deadlines.clear(Timer.SLOW_ANSWER)
         self._context.do(FinishSpeech(response.id))
         if not response.clauses or not self._context.config.speaks:
-            self._finish(response, ReplyStatus.COMPLETED)
+            self._complete(response)
         else:
             self._watch(response)
 
@@ -298,7 +322,7 @@ class Talker:
             response.is_broken = True
         elif response.phase is not ResponsePhase.STOPPING:
             response.error_code = event.code
-            self._tell_error(response, event.message)
+            self._telling.error(response, event.message)
             self.cut(ReplyStatus.FAILED, "speech_failed")
 
     def take_playout(self, event: PlayoutProgressed | PlayoutDrained | PlayoutFlushed) -> None:
@@ -313,11 +337,11 @@ class Talker:
             case PlayoutDrained():
                 if response.speech_finished and not is_stopping:
                     self._progress(response, event.played_ms)
-                    self._tell_words(response, response.play_all())
-                    self._finish(response, ReplyStatus.COMPLETED)
+                    self._telling.words(response, response.play_all())
+                    self._complete(response)
             case PlayoutFlushed():
                 if is_stopping:
-                    self._tell_words(response, response.play(event.played_ms))
+                    self._telling.words(response, response.play(event.played_ms))
                     self._finish(response, response.cut_status)
             case _:
                 assert_never(event)
@@ -329,26 +353,8 @@ class Talker:
             response.first_audio_at = self._context.now
             if response.phase is ResponsePhase.THINKING:
                 response.phase = ResponsePhase.SPEAKING
-        self._tell_words(response, response.play(played_ms))
+        self._telling.words(response, response.play(played_ms))
         self._watch(response)
-
-    def _tell_words(self, response: Response, words: list[HeardWord]) -> None:
-        if not words:
-            return
-        speaks = self._context.config.speaks
-        self._context.notify(
-            AgentTranscriptDelta(
-                response.id,
-                response.item_id,
-                "".join(word.text for word in words),
-                words[0].start_ms if speaks else None,
-                words[-1].end_ms if speaks else None,
-            )
-        )
-
-    def _tell_error(self, response: Response, message: str, *, retryable: bool = True) -> None:
-        code = response.error_code or "internal_error"
-        self._context.notify(ReplyError(response.id, code, message, retryable))
 
     # While the user speaks too
 
@@ -405,6 +411,7 @@ class Talker:
         response.cut_reason = reason
         response.cut_status = status
         response.cut_evidence = evidence or {}
+        self._context.deadlines.clear(Timer.SLOW_ANSWER)
         due = self._context.now + PLAYOUT_STALLED_SECONDS
         self._context.deadlines.set(Timer.STALLED, due)
         self._context.do(Flush(response.id))
@@ -420,7 +427,9 @@ class Talker:
         made = response.speech_finished and all(
             clause.duration_ms is not None for clause in response.clauses
         )
-        seconds = PLAYOUT_STALLED_SECONDS if made else STALLED_SECONDS
+        seconds = PLAYOUT_STALLED_SECONDS
+        if not made:
+            seconds = context.config.model_seconds + STALL_MARGIN_SECONDS
         context.deadlines.set(Timer.STALLED, context.now + seconds)
 
     def heal(self) -> None:
@@ -432,59 +441,21 @@ class Talker:
             self._finish(response, response.cut_status)
             return
         response.error_code = response.error_code or "playout_stalled"
-        self._tell_error(response, "No audio was played in time.")
+        self._telling.error(response, "No audio was played in time.")
         self.cut(ReplyStatus.FAILED, "stalled")
 
+    def _complete(self, response: Response) -> None:
+        """It was said to its end."""
+        failed = response.is_failed
+        self._finish(response, ReplyStatus.FAILED if failed else ReplyStatus.COMPLETED)
+
     def _finish(self, response: Response, status: ReplyStatus) -> None:
-        context = self._context
-        was_cut = status is not ReplyStatus.COMPLETED
         response.phase = ResponsePhase.OVER
         self._response = None
-        context.deadlines.clear(Timer.STALLED)
-        text = response.heard_text
-        if text:
-            context.notify(
-                AgentTranscript(response.id, response.item_id, text, interrupted=was_cut)
-            )
-        context.notify(
-            ReplyDone(response.id, status, response.cut_reason or None, response.cut_evidence)
-        )
-        context.history.agent_said(
-            text,
-            was_cut=was_cut,
-            call_ids=tuple(response.call_ids),
-            began_ms=round(response.created_at * 1000),
-        )
-        if text or response.call_ids or response.error_code:
-            self._record(response, text, was_cut)
+        self._context.deadlines.clear(Timer.STALLED)
+        self._context.deadlines.clear(Timer.SLOW_ANSWER)
+        self._telling.over(response, status)
         self._on_done()
-
-    def _record(self, response: Response, text: str, was_cut: bool) -> None:
-        context = self._context
-        first = response.first_audio_at
-        started_ms = round((response.created_at if first is None else first) * 1000)
-        latency_ms = None
-        if first is not None and response.answers_speech_end is not None:
-            latency_ms = max(0, round((first - response.answers_speech_end) * 1000))
-        turn = Turn(
-            index=context.next_index,
-            item_id=response.item_id,
-            speaker=Speaker.AGENT,
-            text=text,
-            started_ms=started_ms,
-            ended_ms=max(started_ms, context.now_ms),
-            trigger=response.trigger.value,
-            interrupted_at_ms=context.now_ms if was_cut else None,
-            unheard=response.unheard_text if was_cut else "",
-            end_reason=response.cut_reason or "completed",
-            evidence=dict(response.cut_evidence),
-            latency_ms=latency_ms,
-            tool_calls=context.journal.records(response.call_ids),
-            error_code=response.error_code,
-        )
-        if response.call_ids:
-            self._calls.remember(response.id, turn)
-        context.commit(turn)
 
 
 _UNHEARD = frozenset({ResponsePhase.SPECULATIVE, ResponsePhase.STOPPING, ResponsePhase.OVER})

@@ -113,6 +113,7 @@ def _conversation(
         apology=given(asked.apology, usual.apology),
         tool_filler=given(asked.tool_filler, usual.tool_filler) or None,
         tool_filler_seconds=given(asked.tool_filler_seconds, usual.tool_filler_seconds),
+        model_seconds=catalogue.model_seconds,
         silence=_silence(asked.silence),
         speaks=asked.speaks,
         has_turn_model=catalogue.turn_model is not None,

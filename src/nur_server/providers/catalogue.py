@@ -28,6 +28,8 @@ from nur_server.settings import Settings
 
 PROVIDERS = {"openai": "openai-compatible", "vllm-realtime": "vllm"}
 """How types of engines are shown; others by their own names."""
+MODEL_SECONDS = 10.0
+"""By default: that of `Settings.model_timeout_seconds`."""
 
 
 class Catalogue:
@@ -41,6 +43,7 @@ class Catalogue:
         remotes: Sequence[Remote] = (),
         found: FoundServer | None = None,
         resources: AsyncExitStack | None = None,
+        model_seconds: float = MODEL_SECONDS,
     ) -> None:
         """A catalogue of these engines. `resources` are closed with it."""
         made_by = partial(_providers, remotes)
@@ -51,6 +54,8 @@ class Catalogue:
         self._engines = engines
         self._remotes = tuple(remotes)
         self._resources = resources or AsyncExitStack()
+        self.model_seconds = model_seconds
+        """How long engines have for each piece of their answers."""
         self.found = found
         """The model server that was found running on this machine."""
 
@@ -75,6 +80,7 @@ class Catalogue:
             remotes=loaded.remotes,
             found=loaded.found,
             resources=loaded.resources,
+            model_seconds=settings.model_timeout_seconds,
         )
 
     @classmethod

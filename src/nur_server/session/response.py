@@ -38,8 +38,9 @@ log = structlog.get_logger()
 AHEAD_SECONDS = 15.0
 """Audio made ahead of what is played; the synthesiser waits beyond it."""
 AHEAD_POLL_SECONDS = 0.2
-FIRST_PART_SECONDS = 20.0
-"""Longest wait for any part of a model's or a synthesiser's answer, whatever the adapter does."""
+PATIENCE = 2.0
+"""Longest wait for any part of a model's or a synthesiser's answer, whatever the adapter does, in
+the time that the setting gives it: a fallback may be asked behind an engine that gave none."""
 
 
 class ResponseMaker:
@@ -60,6 +61,7 @@ class ResponseMaker:
         self._now = now
         self._feed = feed
         self._pace = pace
+        self._patience_seconds = setup.conversation.model_seconds * PATIENCE
         self._prompts: asyncio.Queue[Generate | None] = asyncio.Queue()
         self._clauses: asyncio.Queue[Speak | None] = asyncio.Queue()
         self._generation: asyncio.Task[None] | None = None
@@ -96,7 +98,7 @@ class ResponseMaker:
             except TimeoutError:
                 self._fail_reply(
                     "provider_timeout",
-                    f"expected an answer from the language model within {FIRST_PART_SECONDS:g} s",
+                    f"expected an answer of the model within {self._patience_seconds:g} s",
                     True,
                 )
             except Exception:
@@ -113,7 +115,7 @@ class ResponseMaker:
         )
         async with aclosing(setup.llm.reply(request)) as parts:
             while True:
-                async with asyncio.timeout(FIRST_PART_SECONDS):
+                async with asyncio.timeout(self._patience_seconds):
                     part = await anext(parts, None)
                 if part is None:
                     raise ProviderGarbled(
@@ -153,7 +155,7 @@ class ResponseMaker:
                 self._fail_speech(
                     clause,
                     "provider_timeout",
-                    f"expected speech from the synthesiser within {FIRST_PART_SECONDS:g} s",
+                    f"expected speech from the synthesiser within {self._patience_seconds:g} s",
                 )
                 return
             except Exception:
@@ -177,7 +179,7 @@ class ResponseMaker:
         resampler: StreamResampler | None = None
         async with aclosing(setup.tts.speak(request)) as chunks:
             while True:
-                async with asyncio.timeout(FIRST_PART_SECONDS):
+                async with asyncio.timeout(self._patience_seconds):
                     chunk: SpeechChunk | None = await anext(chunks, None)
                 if chunk is None:
                     break

@@ -117,9 +117,10 @@ def heard_is_stored(evidence: Evidence) -> list[str]:
 
 
 def _done_items(evidence: Evidence) -> set[str]:
-    items = {n.reply_id: n.item_id for n in evidence.notices if isinstance(n, ReplyStarted)}
-    done = [n.reply_id for n in evidence.notices if isinstance(n, ReplyDone)]
-    return {items[reply_id] for reply_id in done if reply_id in items}
+    """Of replies that are over. A filler is an item of its own within the reply."""
+    done = {n.reply_id for n in evidence.notices if isinstance(n, ReplyDone)}
+    told = (ReplyStarted, AgentTranscript)
+    return {n.item_id for n in evidence.notices if isinstance(n, told) and n.reply_id in done}
 
 
 def _unplayed_words(evidence: Evidence) -> Iterator[str]:
