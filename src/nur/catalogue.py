@@ -11,7 +11,7 @@ from nur.resource import AsyncResource, SyncResource, endpoint, listing
 def list_voices(
     *,
     language: str | None = None,
-    type: Literal["built-in", "cloned"] | None = None,
+    type: Literal["built-in", "vendor", "cloned"] | None = None,
     limit: int | None = None,
     offset: int | None = None,
     cursor: str | None = None,

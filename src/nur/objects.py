@@ -181,7 +181,9 @@ class Voice(NurObject):
     gender: str | None = None
     description: str | None = None
     type: str | None = None
-    """`built-in` or `cloned`."""
+    """`built-in`, `vendor` (of one model server's own) or `cloned`."""
+    model: str | None = None
+    """The text-to-speech model whose own voice it is. None: each model has its own for it."""
     aliases: list[str] = Field(default_factory=list)
     """Names from elsewhere that mean this voice."""
 

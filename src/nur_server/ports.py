@@ -6,7 +6,7 @@ it, `async for` is back-pressure. Every adapter raises only `errors.ProviderErro
 Audio is mono int16 in numpy arrays.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -178,6 +178,19 @@ class SpeechChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineVoice:
+    """A voice of an engine's own, as it lists it."""
+
+    name: str
+    """What `SpeakRequest.voice` is for it."""
+    language: str | None = None
+    """BCP 47. None: not known, or many."""
+    gender: str | None = None
+    """`female` or `male`. None: not known."""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TextToSpeechCapabilities:
     languages: frozenset[str] = frozenset()
     """ISO 639-1 codes, or tags with a region; empty means any."""
@@ -194,6 +207,11 @@ class TextToSpeech(Protocol):
 
     def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk]:
         """Audio as it is made. All chunks of one call have the same sample rate."""
+        ...
+
+    async def voices(self) -> Sequence[EngineVoice]:
+        """Its voices besides those that `providers.voices` has for it; none where it cannot list
+        them. Raises `ProviderError`."""
         ...
 
 

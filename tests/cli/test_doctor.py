@@ -1,3 +1,4 @@
+import json
 import socket
 from pathlib import Path
 
@@ -53,6 +54,27 @@ def test_a_model_server_that_does_not_answer_is_a_fault(
     assert report.code == 1
     (line,) = lines_about(name, report.out)
     assert line.startswith("!!") and url in line
+
+
+def test_every_engine_of_the_table_and_the_fallback_are_asked(
+    nur: Nur, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"name": "fast", "kind": "llm", "url": "http://127.0.0.1:9/v1"},
+        {"name": "mouth", "kind": "tts", "url": "http://127.0.0.1:9/v1"},
+        {"name": "ears", "kind": "stt", "type": "acme"},
+    ]
+    monkeypatch.setenv("NUR_ENGINES", json.dumps(rows))
+    monkeypatch.setenv("NUR_LLM_FALLBACK_URL", "http://127.0.0.1:9/second/v1")
+    report = nur("doctor")
+    assert report.code == 1
+    fast, second = lines_about("language model", report.out)
+    assert "fast at http://127.0.0.1:9/v1" in fast and "second/v1" in second
+    (mouth,), (ears,) = (
+        lines_about(kind, report.out) for kind in ("text to speech", "speech to text")
+    )
+    assert mouth.startswith("!!") and "mouth at" in mouth
+    assert "expected a type that is installed" in ears and "correct NUR_ENGINES" in ears
 
 
 def test_a_database_that_cannot_be_used_is_a_fault(

@@ -168,6 +168,7 @@ def create_app(
                 group.create_task(keeping, name="recordings")
                 watching = group.create_task(counted.watch_loop(clock), name="event loop lag")
                 group.create_task(services.calls.run(stopping), name="calls")
+                group.create_task(services.catalogue.watch(stopping), name="engines")
                 try:
                     yield
                 finally:

@@ -279,10 +279,16 @@ class VoiceObject(Shown):
     id: str
     object: Literal["voice"] = "voice"
     name: str
-    language: str
-    gender: str
+    language: str | None = Field(description="Null: not known, or many.")
+    gender: str | None = Field(description="`female` or `male`. Null: not known.")
     description: str
-    type: Literal["built-in"] = "built-in"
+    type: Literal["built-in", "vendor"] = Field(
+        description="`vendor`: of one model server's own, as it lists them."
+    )
+    model: str | None = Field(
+        description="The text-to-speech model whose own voice it is, used by agents that name no "
+        "other. Null: each model has its own for it."
+    )
     aliases: list[str] = Field(description="Names from elsewhere that mean this voice.")
 
 
@@ -351,12 +357,30 @@ class Health(Shown):
     status: Literal["ok"] = "ok"
 
 
+class ModelState(Shown):
+    """How a model at an address was last seen."""
+
+    id: str
+    kind: Literal["stt", "llm", "tts"]
+    status: Literal["ok", "failing", "unknown"] = Field(
+        description="`unknown`: nobody has looked yet, or nobody can."
+    )
+    code: str | None = Field(
+        description="Why it cannot be used: `provider_unreachable`, `provider_timeout`, "
+        "`key_refused`, `model_not_listed`, `wrong_address`, or another code of an error. The "
+        "server's log says more."
+    )
+
+
 class Readiness(Shown):
     """Whether the server can hold conversations."""
 
     status: Literal["ready"] = "ready"
     database: Literal["ok"] = "ok"
     live_sessions: int
+    models: list[ModelState] = Field(
+        default_factory=list, description="Those at an address, in the order of the settings."
+    )
 
 
 def _moment(moment: datetime | None) -> str | None:

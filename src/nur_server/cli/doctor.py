@@ -3,8 +3,8 @@
 import asyncio
 import importlib.util
 import platform
-from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -15,18 +15,22 @@ from nur_server.api.recordings import blobs_url
 from nur_server.cli import screen, serving
 from nur_server.cli.database import opened
 from nur_server.cli.home import Home
+from nur_server.engine_settings import EngineSettings, ModelKind
 from nur_server.errors import NurError, ProviderError
 from nur_server.ports import SpeakRequest
 from nur_server.providers import flite, voices, weights
-from nur_server.providers.discovery import chat_models, discover
+from nur_server.providers.checking import KEY_REFUSED, MODEL_NOT_LISTED, WRONG_ADDRESS
+from nur_server.providers.discovery import discover
 from nur_server.providers.espeak import Espeak
-from nur_server.providers.http import answered, model_client, read_json
+from nur_server.providers.http import model_client
+from nur_server.providers.loading import configured, fallback_of
+from nur_server.providers.plugins import build
 from nur_server.redaction import redacted, secrets_of
 from nur_server.settings import Settings, unknown_settings
 from nur_server.store.blobs import open_blobs
 
-ANSWER_SECONDS = 3.0
-"""Longest wait for a model server."""
+ANSWER_SECONDS = 4.0
+"""Longest wait for an engine; `checking.CHECK_SECONDS` is within it."""
 
 
 class State(StrEnum):
@@ -78,8 +82,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         await _flite(),
         await _espeak(),
         _voices(),
-        await _language_model(settings),
-        *[finding async for finding in _speech_servers(settings)],
+        *await _models(settings),
         await _database(settings),
         await _recordings(settings),
         _server(settings),
@@ -141,63 +144,68 @@ def _voices() -> Finding:
     return Finding("voices", State.GOOD, what)
 
 
-async def _language_model(settings: Settings) -> Finding:
-    name = "language model"
-    if settings.llm_url is not None:
-        key = settings.llm_api_key
-        secret = key.get_secret_value() if key is not None else None
-        return await _asked(name, str(settings.llm_url), settings.llm_model, secret)
+async def _models(settings: Settings) -> list[Finding]:
+    """The engines that the settings name, and the language model where they name none."""
+    rows = configured(settings)
+    if settings.llm_fallback_url is not None or settings.llm_fallback_model is not None:
+        rows.append(fallback_of(settings))
+    findings = await asyncio.gather(*(_asked(row) for row in rows))
+    return [*([] if settings.has_engine("llm") else [await _found_model(settings)]), *findings]
+
+
+async def _found_model(settings: Settings) -> Finding:
     found = await discover(own_port=settings.port) if settings.discover_models else None
     if found is not None:
         best = found.best(settings.llm_model)
-        return Finding(name, State.GOOD, f"{best}, found on {found.kind} at {found.base_url}")
+        what = f"{best}, found on {found.kind} at {found.base_url}"
+        return Finding(_KINDS["llm"], State.GOOD, what)
     return Finding(
-        name,
+        _KINDS["llm"],
         State.OPTIONAL,
         "none: rules answer, from the agent's prompt",
         "start Ollama or llama.cpp, or set NUR_LLM_URL",
     )
 
 
-async def _speech_servers(settings: Settings) -> AsyncIterator[Finding]:
-    if settings.stt_url is not None:
-        key = settings.stt_api_key
-        secret = key.get_secret_value() if key is not None else None
-        yield await _asked("speech to text", str(settings.stt_url), settings.stt_model, secret)
-    if settings.tts_url is not None:
-        key = settings.tts_api_key
-        secret = key.get_secret_value() if key is not None else None
-        yield await _asked("text to speech", str(settings.tts_url), settings.tts_model, secret)
+_KINDS: Mapping[ModelKind, str] = {
+    "stt": "speech to text",
+    "llm": "language model",
+    "tts": "text to speech",
+}
+_REMEDIES = {
+    KEY_REFUSED: "set its key, or correct it",
+    MODEL_NOT_LISTED: "name one of its models",
+    WRONG_ADDRESS: "correct its address: up to and including /v1",
+    "invalid_setting": "correct NUR_ENGINES",
+}
 
 
-async def _asked(name: str, url: str, model: str, key: str | None) -> Finding:
-    """Whether the server at `url` answers, and has `model`."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    listing = f"{url.rstrip('/')}/models"
+async def _asked(row: EngineSettings) -> Finding:
+    """Whether an engine of the settings can be used."""
+    name = _KINDS[row.kind]
+    label = f"{row.name} at {row.url}" if row.url is not None else f"{row.name} ({row.type})"
     try:
-        async with (
-            asyncio.timeout(ANSWER_SECONDS),
-            model_client(ANSWER_SECONDS) as client,
-            answered(
-                client, name, "GET", listing, within_seconds=ANSWER_SECONDS, headers=headers
-            ) as response,
-        ):
-            models = chat_models(await read_json(response, name, ANSWER_SECONDS))
-    except (ProviderError, TimeoutError) as error:
-        return Finding(
-            name, State.BAD, f"{url}: {_told(error)}", "start it, or correct its address"
-        )
-    if models and model not in models:
-        others = ", ".join(models[:5])
-        return Finding(name, State.BAD, f"{url} has no {model}", f"it has {others}")
-    return Finding(name, State.GOOD, f"{model} at {url}")
+        async with asyncio.timeout(ANSWER_SECONDS), AsyncExitStack() as stack:
+            client = await stack.enter_async_context(model_client(ANSWER_SECONDS))
+            built = build(row, client, ANSWER_SECONDS)
+            if built.close is not None:
+                stack.push_async_callback(built.close)
+            if built.check is not None:
+                await built.check()
+    except (NurError, TimeoutError, OSError) as error:
+        remedy = _REMEDIES.get(getattr(error, "code", ""), "start it, or correct its address")
+        return Finding(name, State.BAD, f"{label}: {_told(error)}", remedy)
+    if built.check is None:
+        return Finding(name, State.GOOD, f"{label}; whether it works cannot be asked")
+    return Finding(name, State.GOOD, label)
 
 
-def _told(error: ProviderError | TimeoutError) -> str:
+def _told(error: NurError | TimeoutError | OSError) -> str:
     """What is wrong, in the server's own words too: the operator may read them."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return f"{error.message} It said: {error.said}" if error.said else error.message
+    if not isinstance(error, NurError):
+        return "no answer in time" if isinstance(error, TimeoutError) else str(error)
+    said = error.said if isinstance(error, ProviderError) else ""
+    return f"{error.message} It said: {said}" if said else error.message
 
 
 async def _database(settings: Settings) -> Finding:

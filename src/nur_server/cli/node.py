@@ -65,8 +65,8 @@ class Node:
         screen.facts(
             [
                 ("API key", await self._key_line()),
-                ("Hears with", _default(self.services.catalogue, "stt")),
-                ("Speaks with", _default(self.services.catalogue, "tts")),
+                ("Hears with", _works_with(self.services.catalogue, "stt")),
+                ("Speaks with", _works_with(self.services.catalogue, "tts")),
                 ("Thinks with", _thinks_with(self.services.catalogue)),
                 ("Data", str(place.settings.data_dir.absolute())),
                 ("API", f"{place.address}/docs"),
@@ -119,6 +119,14 @@ def _default(catalogue: Catalogue, kind: ModelKind) -> str:
     return next(m.id for m in catalogue.models() if m.kind == kind and m.is_default)
 
 
+def _works_with(catalogue: Catalogue, kind: ModelKind) -> str:
+    """The default engine of a kind, and what is wrong with it, as far as that is known by now."""
+    model = _default(catalogue, kind)
+    states = catalogue.engine_states()
+    problem = next((s.problem for s in states if (s.kind, s.name) == (kind, model)), None)
+    return f"{model}, but {problem}" if problem else model
+
+
 def _thinks_with(catalogue: Catalogue) -> str:
     model = _default(catalogue, "llm")
     if model == OFFLINE:
@@ -127,4 +135,8 @@ def _thinks_with(catalogue: Catalogue) -> str:
             "(start Ollama or llama.cpp, or set NUR_LLM_URL)"
         )
     found = catalogue.found
-    return f"{model}, found on {found.kind} at {found.base_url}" if found else model
+    return (
+        f"{model}, found on {found.kind} at {found.base_url}"
+        if found
+        else _works_with(catalogue, "llm")
+    )

@@ -170,8 +170,8 @@ _IMMUTABLE: Mapping[str, Callable[[SessionPlan], object]] = {
 
 def _canonical(voice_id: str) -> str:
     """A voice's own id for an alias, so that two names of one voice are no change."""
-    wanted = voice_id.strip().lower()
-    return voices.ALIASES.get(wanted, wanted)
+    voice = voices.known(voice_id)
+    return voice_id if voice is None else voice.id
 
 
 def _check(plan: SessionPlan) -> None:

@@ -51,9 +51,14 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
     options, models = plan.options, plan.options.models
     stt = catalogue.speech_to_text(given(models.stt_model, None))
     llm = catalogue.language_model(given(models.llm_model, None))
-    tts = catalogue.text_to_speech(given(models.tts_model, None))
+    voice = _voice(plan, catalogue)
+    tts = catalogue.text_to_speech(given(models.tts_model, None), voice)
     listen = _listen(options)
-    unheeded = (*_unheeded(stt, listen), *_unable(llm, tts, options))
+    unheeded = (
+        *_unheeded(stt, listen),
+        *_unable(llm, tts, options),
+        *_failing(catalogue, stt.model_id, llm.model_id, tts.model_id),
+    )
     warnings = (*plan.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
     return SessionSetup(
         account_id=identity.account_id,
@@ -61,7 +66,7 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
         agent_id=plan.agent.id if plan.agent else None,
         conversation=_conversation(plan, identity, catalogue),
         listen=listen,
-        voice=catalogue.engine_voice(_voice(plan, catalogue), tts.engine),
+        voice=catalogue.engine_voice(voice, tts.engine),
         stt=stt.engine,
         llm=llm.engine,
         tts=tts.engine,
@@ -82,13 +87,17 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
 def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
     """What `prepare` will say of an agent's sessions, whatever they bring along.
 
-    Raises `InvalidRequest` for a model the server does not know.
+    Raises `InvalidRequest` for a voice or a model the server does not know.
     """
     options = agent_options(agent)
     stt = catalogue.speech_to_text(agent.stt_model)
     llm = catalogue.language_model(agent.llm_model)
-    tts = catalogue.text_to_speech(agent.tts_model)
-    unheeded = (*_unheeded(stt, _listen(options)), *_unable(llm, tts, options))
+    tts = catalogue.text_to_speech(agent.tts_model, catalogue.voice(agent.voice_id))
+    unheeded = (
+        *_unheeded(stt, _listen(options)),
+        *_unable(llm, tts, options),
+        *_failing(catalogue, stt.model_id, llm.model_id, tts.model_id),
+    )
     return (*ineffective(options), *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
 
 
@@ -184,6 +193,16 @@ def _voice(plan: SessionPlan, catalogue: Catalogue) -> voices.Voice:
         raise InvalidRequest(
             error.message, code="invalid_value", param="output.voice_id", details=error.details
         ) from None
+
+
+def _failing(catalogue: Catalogue, stt: str, llm: str, tts: str) -> tuple[str, ...]:
+    """Warnings about engines that cannot be used at the moment."""
+    problems = (
+        catalogue.problem("stt", stt),
+        catalogue.problem("llm", llm),
+        catalogue.problem("tts", tts),
+    )
+    return tuple(problem for problem in problems if problem is not None)
 
 
 def _unable(

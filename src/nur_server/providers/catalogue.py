@@ -1,11 +1,15 @@
 """The models and voices of this server: which there are, which is the default, how to get one."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from nur_server.engine_settings import ModelKind
+from nur_server.errors import InvalidRequest
 from nur_server.ports import (
+    EngineVoice,
     LanguageModel,
     SpeechToText,
     TextToSpeech,
@@ -24,6 +28,7 @@ from nur_server.providers.scripted import (
     ScriptedVoiceActivity,
 )
 from nur_server.providers.voices import Voice
+from nur_server.providers.watching import EngineState, EngineWatch
 from nur_server.settings import Settings
 
 PROVIDERS = {"openai": "openai-compatible", "vllm-realtime": "vllm"}
@@ -53,6 +58,7 @@ class Catalogue:
         self._tts = Registry("tts", engines.text_to_speech, made_by("tts"), strict=strict)
         self._engines = engines
         self._remotes = tuple(remotes)
+        self._watch = EngineWatch(self._remotes)
         self._resources = resources or AsyncExitStack()
         self.model_seconds = model_seconds
         """How long engines have for each piece of their answers."""
@@ -116,16 +122,53 @@ class Catalogue:
         """See `Registry.resolve`; the `param` of an error is `llm_model`."""
         return self._llm.resolve(id)
 
-    def text_to_speech(self, id: str | None = None) -> ResolvedModel[TextToSpeech]:
-        """See `Registry.resolve`; the `param` of an error is `tts_model`."""
-        return self._tts.resolve(id)
+    def text_to_speech(
+        self, id: str | None = None, voice: Voice | None = None
+    ) -> ResolvedModel[TextToSpeech]:
+        """See `Registry.resolve`; the `param` of an error is `tts_model`.
+
+        Where no engine is named, a voice that one engine has of its own names it.
+        """
+        owner = voice.model if voice is not None else None
+        resolved = self._tts.resolve(id if id is not None else owner)
+        if voice is None or owner in (None, resolved.model_id):
+            return resolved
+        warning = f"{resolved.model_id!r} does not have the voice {voice.id!r}: another is used"
+        return replace(resolved, warnings=(*resolved.warnings, warning))
 
     def voices(self) -> tuple[Voice, ...]:
-        return tuple(voices.VOICES.values())
+        """This server's list, then the voices that engines have listed of their own."""
+        listed = self._watch.voices()
+        own = [voices.of_engine(name, voice) for name in listed for voice in listed[name]]
+        return (*voices.VOICES.values(), *own)
 
     def voice(self, voice_id: str | None = None) -> Voice:
-        """The voice with this id or alias, or the default for None. Raises `InvalidRequest`."""
-        return voices.resolve(voices.DEFAULT if voice_id is None else voice_id)
+        """The voice with this id or alias, or the default for None.
+
+        `<engine>/<voice>` is an engine's own voice; where the engine has not listed its voices,
+        any name is taken. Raises `InvalidRequest`.
+        """
+        wanted = voices.DEFAULT if voice_id is None else voice_id
+        return voices.known(wanted) or self._own_voice(wanted) or voices.resolve(wanted)
+
+    def _own_voice(self, voice_id: str) -> Voice | None:
+        names = [remote.name for remote in self._remotes if remote.kind == "tts"]
+        # An engine's name may hold slashes, as names of models do.
+        named = [name for name in names if voice_id.startswith(f"{name}/")]
+        if not named:
+            return None
+        engine = max(named, key=len)
+        name = voice_id.removeprefix(f"{engine}/")
+        listed = self._watch.voices().get(engine, ())
+        found = next((voice for voice in listed if voice.name == name), None)
+        if found is None and (listed or not name):
+            ids = [f"{engine}/{voice.name}" for voice in listed]
+            raise InvalidRequest(
+                f"expected a voice of {engine}, got {voice_id!r}; it has {', '.join(ids[:50])}",
+                param="voice_id",
+                details={"voices": ids},
+            )
+        return voices.of_engine(engine, found or EngineVoice(name))
 
     def engine_voice(self, voice: Voice, tts: TextToSpeech) -> str:
         """What `tts` calls `voice`.
@@ -133,6 +176,8 @@ class Catalogue:
         A voice the engine lacks is spoken by its substitute where it has one, else by its voice
         of the same gender.
         """
+        if voice.model == tts.name:
+            return voice.engines[tts.name]
         remote = next((r for r in self._remotes if r.kind == "tts" and r.name == tts.name), None)
         if remote is not None and remote.voice is not None:
             return remote.voice
@@ -146,6 +191,22 @@ class Catalogue:
             if engine in stand_in.engines
         ]
         return names[0] if names else voice.id
+
+    def engine_states(self) -> list[EngineState]:
+        """Of the engines that the settings name, as last seen."""
+        return self._watch.states()
+
+    def problem(self, kind: ModelKind, id: str) -> str | None:
+        """Why an engine cannot be used at the moment, in words that tell nothing of addresses.
+        None: it can, as far as is known."""
+        state = self._watch.state(kind, id)
+        if state is None or state.problem is None:
+            return None
+        return f"{kind}_model {id!r} cannot be used at the moment: {state.problem}"
+
+    async def watch(self, stopping: asyncio.Event) -> None:
+        """Look after the engines that the settings name, until `stopping`."""
+        await self._watch.run(stopping)
 
     @property
     def vad(self) -> VoiceActivityDetector:

@@ -28,7 +28,13 @@ from nur_server.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from nur_server.ports import SpeakRequest, SpeechChunk, TextToSpeechCapabilities, WordMark
+from nur_server.ports import (
+    EngineVoice,
+    SpeakRequest,
+    SpeechChunk,
+    TextToSpeechCapabilities,
+    WordMark,
+)
 from nur_server.providers.espeak_worker import AUDIO, END, ERROR, READY, WORDS
 
 NAME = "espeak-ng"
@@ -225,6 +231,10 @@ class Espeak:
         child, self._child = self._child, None
         if child is not None:
             await child.close()
+
+    async def voices(self) -> tuple[EngineVoice, ...]:
+        """None: this server's list has them all."""
+        return ()
 
     async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk]:
         """Audio at the library's rate, 22 050 Hz. Closing the generator stops the synthesis."""

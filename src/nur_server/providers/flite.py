@@ -23,6 +23,7 @@ import numpy as np
 
 from nur_server.errors import ProviderError, ProviderRejected, ProviderTimeout
 from nur_server.ports import (
+    EngineVoice,
     Samples,
     SpeakRequest,
     SpeechChunk,
@@ -146,6 +147,10 @@ class Flite:
     async def close(self) -> None:
         """Refuse further clauses and let the running one end."""
         await asyncio.to_thread(self._worker.shutdown, wait=True, cancel_futures=True)
+
+    async def voices(self) -> tuple[EngineVoice, ...]:
+        """None: this server's list has them all."""
+        return ()
 
     async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk]:
         """Audio at 16 kHz. Closing the generator stops the synthesis within 30 ms of audio."""

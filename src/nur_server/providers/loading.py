@@ -3,7 +3,7 @@
 import asyncio
 import ctypes.util
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from nur_server.engine_settings import EngineSettings, ModelKind
 from nur_server.errors import NurError
 from nur_server.ports import (
+    EngineVoice,
     LanguageModel,
     SpeechToText,
     TextToSpeech,
@@ -23,6 +24,7 @@ from nur_server.ports import (
     VoiceActivityDetector,
 )
 from nur_server.providers import flite, voices, weights
+from nur_server.providers.checking import check_server
 from nur_server.providers.discovery import FoundServer, Place, discover
 from nur_server.providers.espeak import Espeak
 from nur_server.providers.fallback import FallbackModel
@@ -31,10 +33,11 @@ from nur_server.providers.http import ModelServer, model_client
 from nur_server.providers.moonshine import Moonshine
 from nur_server.providers.offline import OfflineResponder
 from nur_server.providers.openai_chat import OpenAIChat
-from nur_server.providers.plugins import Step, build
+from nur_server.providers.plugins import BuiltEngine, Step, build
 from nur_server.providers.polyglot import Polyglot
 from nur_server.providers.silero import SileroVad
 from nur_server.providers.smart_turn import SmartTurn
+from nur_server.redaction import shown_address
 from nur_server.settings import Settings
 
 log = structlog.get_logger()
@@ -68,8 +71,12 @@ class Remote:
     """The model behind it, by which the voices of this server are known to it."""
     voice: str | None = None
     """Its voice for every voice that is not its own."""
+    address: str | None = None
+    """Without what is secret in it."""
     check: Step | None = None
     """See `plugins.BuiltEngine`."""
+    voices: Callable[[], Awaitable[Sequence[EngineVoice]]] | None = None
+    """Lists the voices of a speech engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class _Opened:
 
     stack: AsyncExitStack
     loads: list[Step] = field(default_factory=list)
+    remotes: list[Remote] = field(default_factory=list)
+    """The engines that the settings name, as they are made."""
 
     def keep(self, close: Step) -> None:
         self.stack.push_async_callback(_bounded, close)
@@ -107,13 +116,13 @@ async def load_engines(
         table = _Table.of(settings, client, opened)
         engines = Engines(
             speech_to_text=_speech_to_text(settings, table, opened),
-            language_models=_language_models(table, found, settings, client),
+            language_models=_language_models(table, found, settings, client, opened),
             text_to_speech=await _text_to_speech(table, opened),
             vad=_vad(settings, opened),
             turn_model=_turn_model(settings, opened),
         )
         await _all(opened.loads)
-        return Loaded(engines, table.remotes, found, stack.pop_all())
+        return Loaded(engines, tuple(opened.remotes), found, stack.pop_all())
 
 
 def _pull(settings: Settings, on_progress: weights.OnProgress | None) -> None:
@@ -135,12 +144,10 @@ class _Table:
     """The engines that the settings name, by kind, in the order in which they count."""
 
     engines: Mapping[ModelKind, list[Any]]
-    remotes: tuple[Remote, ...]
 
     @classmethod
     def of(cls, settings: Settings, client: httpx2.AsyncClient, opened: _Opened) -> Self:
         engines: dict[ModelKind, list[Any]] = {"stt": [], "llm": [], "tts": []}
-        remotes = []
         for row in configured(settings):
             built = build(row, client, settings.model_timeout_seconds)
             if built.close is not None:
@@ -148,11 +155,22 @@ class _Table:
             if built.load is not None:
                 opened.loads.append(partial(_load, row.name, built.load))
             engines[row.kind].append(built.engine)
-            remotes.append(
-                Remote(row.name, row.kind, row.type, row.server_model, row.voice, built.check)
-            )
-        _tell_of_unknown_voices(remotes)
-        return cls(engines, tuple(remotes))
+            opened.remotes.append(_remote(row, built))
+        _tell_of_unknown_voices(opened.remotes)
+        return cls(engines)
+
+
+def _remote(row: EngineSettings, built: BuiltEngine) -> Remote:
+    return Remote(
+        row.name,
+        row.kind,
+        row.type,
+        row.server_model,
+        row.voice,
+        address=shown_address(str(row.url)) if row.url is not None else None,
+        check=built.check,
+        voices=built.engine.voices if row.kind == "tts" else None,
+    )
 
 
 def _tell_of_unknown_voices(remotes: Iterable[Remote]) -> None:
@@ -206,37 +224,47 @@ def _speech_to_text(settings: Settings, table: _Table, opened: _Opened) -> list[
 
 
 def _language_models(
-    table: _Table, found: FoundServer | None, settings: Settings, client: httpx2.AsyncClient
+    table: _Table,
+    found: FoundServer | None,
+    settings: Settings,
+    client: httpx2.AsyncClient,
+    opened: _Opened,
 ) -> list[LanguageModel]:
     """Those of the settings, or the models of the server that was found; then the responder."""
     models: list[LanguageModel] = list(table.engines["llm"])
 
-    def chat(url: str, model: str, key: SecretStr | None = None) -> LanguageModel:
+    def chat(
+        url: str, model: str, key: SecretStr | None = None, *, is_watched: bool = True
+    ) -> LanguageModel:
         server = ModelServer(url, model, key.get_secret_value() if key is not None else None)
+        if is_watched:
+            check = partial(check_server, server, client, "llm")
+            opened.remotes.append(Remote(model, "llm", address=shown_address(url), check=check))
         return OpenAIChat(server, client, chunk_seconds=settings.model_timeout_seconds)
 
     if found is not None:
         best = found.best(settings.llm_model)
         ids = dict.fromkeys([best, *found.models[:MAX_FOUND_MODELS]])
-        models += [chat(found.base_url, id) for id in ids]
-    second = _second(settings, chat)
-    if second is not None:
+        models += [chat(found.base_url, id, is_watched=id == best) for id in ids]
+    if settings.llm_fallback_url or settings.llm_fallback_model:
+        row = fallback_of(settings)
+        second = chat(str(row.url), row.name, row.key)
         models = [FallbackModel(models[0], second), *models[1:]] if models else []
         models.append(second)
     return [*models, OfflineResponder()]
 
 
-def _second(
-    settings: Settings, chat: Callable[[str, str, SecretStr | None], LanguageModel]
-) -> LanguageModel | None:
-    """The fallback: another server, another model, or both."""
-    url = settings.llm_fallback_url or settings.llm_url
-    if url is None or not (settings.llm_fallback_url or settings.llm_fallback_model):
-        return None
+def fallback_of(settings: Settings) -> EngineSettings:
+    """The fallback of settings that have one: another server, another model, or both."""
     key = settings.llm_fallback_api_key
     if settings.llm_fallback_url is None:
         key = key or settings.llm_api_key
-    return chat(str(url), settings.llm_fallback_model or settings.llm_model, key)
+    return EngineSettings(
+        name=settings.llm_fallback_model or settings.llm_model,
+        kind="llm",
+        url=settings.llm_fallback_url or settings.llm_url,
+        key=key,
+    )
 
 
 async def _text_to_speech(table: _Table, opened: _Opened) -> list[TextToSpeech]:

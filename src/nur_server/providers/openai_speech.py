@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx2
 
-from nur_server.ports import SpeakRequest, SpeechChunk, TextToSpeechCapabilities
+from nur_server.errors import ProviderRejected
+from nur_server.ports import EngineVoice, SpeakRequest, SpeechChunk, TextToSpeechCapabilities
 from nur_server.providers.event_stream import server_events
 from nur_server.providers.http import (
     ModelServer,
@@ -22,10 +23,12 @@ from nur_server.providers.http import (
     content_type,
     garbled,
     pieces,
+    read_json,
     reported,
     retried,
 )
 from nur_server.providers.speech_bytes import DEFAULT_RATE, SpeechBytes
+from nur_server.providers.speech_voices import listed_voices
 from nur_server.text.languages import primary
 
 LANGUAGES = {
@@ -69,6 +72,24 @@ class OpenAISpeech:
     @property
     def capabilities(self) -> TextToSpeechCapabilities:
         return TextToSpeechCapabilities()
+
+    async def voices(self) -> tuple[EngineVoice, ...]:
+        """Those of `GET {base}/audio/voices`, as vLLM-Omni and the Kokoro server have it; none
+        where there is no such list. Raises `ProviderError`."""
+        try:
+            async with answered(
+                self._client,
+                self._name,
+                "GET",
+                self._server.url("audio/voices"),
+                within_seconds=self._chunk_seconds,
+                headers=self._server.headers,
+            ) as response:
+                return listed_voices(await read_json(response, self._name, self._chunk_seconds))
+        except ProviderRejected as error:
+            if error.provider_status in (404, 405, 501):
+                return ()
+            raise
 
     def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         """Audio as it arrives; retried twice while none was yielded. Closing aborts the synthesis.

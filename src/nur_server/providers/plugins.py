@@ -12,6 +12,7 @@ of engines. Packages that nobody names are not imported. `docs/engines.md` has a
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,7 @@ import httpx2
 from nur_server.engine_settings import EngineSettings, ModelKind
 from nur_server.errors import InternalError, NurError
 from nur_server.ports import LanguageModel, SpeechToText, TextToSpeech
+from nur_server.providers.checking import check_server
 from nur_server.providers.http import ModelServer
 from nur_server.providers.openai_chat import OpenAIChat
 from nur_server.providers.openai_speech import OpenAISpeech
@@ -33,10 +35,10 @@ Engine = SpeechToText | LanguageModel | TextToSpeech
 Step = Callable[[], Awaitable[None]]
 """Loading, closing or checking an engine."""
 
-METHODS: Mapping[ModelKind, str] = MappingProxyType(
-    {"stt": "transcribe", "llm": "reply", "tts": "speak"}
+METHODS: Mapping[ModelKind, tuple[str, ...]] = MappingProxyType(
+    {"stt": ("transcribe",), "llm": ("reply",), "tts": ("speak", "voices")}
 )
-"""What an engine of each kind is called for."""
+"""What an engine of each kind is called for. The first is an async generator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,17 +135,23 @@ def _of_package(settings: EngineSettings) -> Factory:
 def _check(settings: EngineSettings, built: Any) -> None:
     """What a package returns is whatever it returns."""
     engine: Any = getattr(built, "engine", None)
-    method = METHODS[settings.kind]
-    if not callable(getattr(engine, method, None)) or not hasattr(engine, "capabilities"):
+    parts = ("name", "capabilities", *METHODS[settings.kind])
+    missing = [part for part in parts if not hasattr(engine, part)]
+    if missing:
         raise _wrong(
             settings,
-            f"expected a BuiltEngine whose engine has `name`, `capabilities` and `{method}`, got "
-            f"{type(built).__name__} with {type(engine).__name__}",
+            f"expected a BuiltEngine whose engine has {', '.join(parts)}; got {_kind_of(built)} "
+            f"with {_kind_of(engine)}, which lacks {', '.join(missing)}",
         )
-    if inspect.iscoroutinefunction(getattr(engine, method)):
-        raise _wrong(settings, f"expected `{method}` to be an async generator, got a coroutine")
+    stream = METHODS[settings.kind][0]
+    if inspect.iscoroutinefunction(getattr(engine, stream)):
+        raise _wrong(settings, f"expected `{stream}` to be an async generator, got a coroutine")
     if engine.name != settings.name:
         raise _wrong(settings, f"expected an engine of this name, got one of {engine.name!r}")
+
+
+def _kind_of(thing: object) -> str:
+    return type(thing).__name__
 
 
 def _wrong(settings: EngineSettings, problem: str) -> InternalError:
@@ -156,42 +164,28 @@ def _wrong(settings: EngineSettings, problem: str) -> InternalError:
 
 
 def _chat(config: EngineConfig) -> BuiltEngine:
-    return BuiltEngine(
-        OpenAIChat(
-            _server(config),
-            config.client,
-            name=config.name,
-            chunk_seconds=config.timeout_seconds,
-        )
-    )
+    server, client, seconds = _server(config), config.client, config.timeout_seconds
+    engine = OpenAIChat(server, client, name=config.name, chunk_seconds=seconds)
+    return BuiltEngine(engine, check=partial(check_server, server, client, "llm"))
 
 
 def _transcriptions(config: EngineConfig) -> BuiltEngine:
-    return BuiltEngine(
-        OpenAITranscriptions(
-            _server(config),
-            config.client,
-            name=config.name,
-            answer_seconds=config.timeout_seconds,
-        )
-    )
+    server, client, seconds = _server(config), config.client, config.timeout_seconds
+    engine = OpenAITranscriptions(server, client, name=config.name, answer_seconds=seconds)
+    return BuiltEngine(engine, check=partial(check_server, server, client, "stt"))
 
 
 def _realtime(config: EngineConfig) -> BuiltEngine:
-    return BuiltEngine(
-        VLLMRealtime(_server(config), name=config.name, stall_seconds=config.timeout_seconds)
-    )
+    server = _server(config)
+    engine = VLLMRealtime(server, name=config.name, stall_seconds=config.timeout_seconds)
+    check = partial(check_server, server, config.client, "stt", lists_models=True)
+    return BuiltEngine(engine, check=check)
 
 
 def _speech(config: EngineConfig) -> BuiltEngine:
-    return BuiltEngine(
-        OpenAISpeech(
-            _server(config),
-            config.client,
-            name=config.name,
-            chunk_seconds=config.timeout_seconds,
-        )
-    )
+    server, client, seconds = _server(config), config.client, config.timeout_seconds
+    engine = OpenAISpeech(server, client, name=config.name, chunk_seconds=seconds)
+    return BuiltEngine(engine, check=partial(check_server, server, client, "tts"))
 
 
 def _server(config: EngineConfig) -> ModelServer:

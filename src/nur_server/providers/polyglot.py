@@ -4,7 +4,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from nur_server.ports import SpeakRequest, SpeechChunk, TextToSpeech, TextToSpeechCapabilities
+from nur_server.ports import (
+    EngineVoice,
+    SpeakRequest,
+    SpeechChunk,
+    TextToSpeech,
+    TextToSpeechCapabilities,
+)
 
 
 class Polyglot:
@@ -28,6 +34,11 @@ class Polyglot:
             languages=frozenset() if any_language else one.languages | other.languages,
             voices_of={**one.voices_of, self._second.name: self._prefix},
         )
+
+    async def voices(self) -> tuple[EngineVoice, ...]:
+        """Those of both, the second's as they are written here."""
+        second = [replace(v, name=self._prefix + v.name) for v in await self._second.voices()]
+        return (*await self._first.voices(), *second)
 
     async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         engine = self._first

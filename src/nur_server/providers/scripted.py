@@ -18,6 +18,7 @@ from nur_server.audio.utterance import UtteranceAudio
 from nur_server.errors import ProviderError, ProviderRejected
 from nur_server.ports import (
     ActivityScore,
+    EngineVoice,
     LanguageModelCapabilities,
     ListenOptions,
     ReplyEnd,
@@ -274,6 +275,7 @@ class ScriptedTextToSpeech:
         delay_seconds: float = 0.0,
         gives_word_times: bool = True,
         failures: Mapping[int, ProviderError] | None = None,
+        voices: Sequence[EngineVoice] = (),
         name: str = "scripted-tts",
     ) -> None:
         self._ms_per_character = ms_per_character
@@ -284,6 +286,7 @@ class ScriptedTextToSpeech:
         self._gives_word_times = gives_word_times
         self._failures = failures or {}
         self._name = name
+        self._voices = voices
         self.spoken: list[SpeakRequest] = []
         self.open_clauses = 0
 
@@ -294,6 +297,9 @@ class ScriptedTextToSpeech:
     @property
     def capabilities(self) -> TextToSpeechCapabilities:
         return TextToSpeechCapabilities()
+
+    async def voices(self) -> Sequence[EngineVoice]:
+        return self._voices
 
     async def speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         number = len(self.spoken)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from nur_server.errors import InvalidRequest
+from nur_server.ports import EngineVoice
 from nur_server.text.languages import primary
 
 FLITE, ESPEAK, QWEN = "flite", "espeak-ng", "qwen3-tts"
@@ -24,12 +25,14 @@ class Voice:
     id: str
     name: str
     gender: str
-    """`female` or `male`."""
+    """`female` or `male`; empty: not known."""
     language: str
-    """ISO 639-1, with a region where the accent differs: `en-US`."""
+    """ISO 639-1, with a region where the accent differs: `en-US`; empty: not known, or many."""
     description: str
     engines: Mapping[str, str]
     """Text-to-speech engine to that engine's own voice."""
+    model: str | None = None
+    """The one text-to-speech engine whose own voice it is. None: a voice of this server's list."""
 
 
 def _voice(
@@ -123,13 +126,15 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 """Voice names of other systems, each with the local voice that stands in for it."""
 
 
-def resolve(voice_id: str) -> Voice:
-    """The voice with this id or alias, whatever its case.
-
-    Raises `InvalidRequest` for any other, and lists the valid ones.
-    """
+def known(voice_id: str) -> Voice | None:
+    """The voice of this list with this id or alias, whatever its case."""
     wanted = voice_id.strip().lower()
-    voice = VOICES.get(ALIASES.get(wanted, wanted))
+    return VOICES.get(ALIASES.get(wanted, wanted))
+
+
+def resolve(voice_id: str) -> Voice:
+    """The same. Raises `InvalidRequest` for any other, and lists the valid ones."""
+    voice = known(voice_id)
     if voice is None:
         raise InvalidRequest(
             f"expected a voice of this server, got {voice_id!r}; voices: {', '.join(VOICES)}; "
@@ -138,6 +143,19 @@ def resolve(voice_id: str) -> Voice:
             details={"voices": sorted(VOICES), "aliases": sorted(ALIASES)},
         )
     return voice
+
+
+def of_engine(engine: str, own: EngineVoice) -> Voice:
+    """An engine's own voice, under the id `<engine>/<its name>`."""
+    return Voice(
+        f"{engine}/{own.name}",
+        own.name,
+        own.gender or "",
+        own.language or "",
+        own.description,
+        MappingProxyType({engine: own.name}),
+        model=engine,
+    )
 
 
 def for_language(language: str, gender: str) -> Voice | None:

@@ -34,16 +34,17 @@ async def list_all(
         ),
     ] = None,
     kind: Annotated[
-        Literal["built-in", "cloned"] | None, Query(alias="type", description="Where it is from.")
+        Literal["built-in", "vendor", "cloned"] | None,
+        Query(alias="type", description="Where it is from."),
     ] = None,
 ) -> Listing[VoiceObject]:
     """Every voice, with the names from elsewhere that mean it."""
-    known = [] if kind == "cloned" else list(server.catalogue.voices())
+    known = [voice for voice in server.catalogue.voices() if kind in (None, _type(voice))]
     found = known if language is None else _speaking(known, language)
     return Listing[VoiceObject](**envelope(page_of(found, window), window, _shown))
 
 
-@router.get("/{voice_id}", name="get_voice", responses=declared(404))
+@router.get("/{voice_id:path}", name="get_voice", responses=declared(404))
 async def read(
     voice_id: Annotated[str, Path(max_length=200)], server: Server, _principal: Reader
 ) -> VoiceObject:
@@ -68,12 +69,18 @@ def _speaking(known: list[Voice], language: str) -> list[Voice]:
     return [voice for voice in known if languages.primary(voice.language) == code]
 
 
+def _type(voice: Voice) -> Literal["built-in", "vendor"]:
+    return "built-in" if voice.model is None else "vendor"
+
+
 def _shown(voice: Voice) -> VoiceObject:
     return VoiceObject(
         id=voice.id,
         name=voice.name,
-        language=voice.language,
-        gender=voice.gender,
+        language=voice.language or None,
+        gender=voice.gender or None,
         description=voice.description,
+        type=_type(voice),
+        model=voice.model,
         aliases=sorted(alias for alias, meant in ALIASES.items() if meant == voice.id),
     )
