@@ -118,6 +118,10 @@ class AgentOptions(TypedDict, total=False):
     """What a client without a key may set by `session.update`. Default: `input.format`,
     `output.format` and `input.turn_detection`. Empty: nothing."""
 
+    allowed_origins: Sequence[str] | None
+    """Pages that may talk to it without a key, by their origin, such as `https://shop.example`.
+    Null: any."""
+
     analysis: Mapping[str, Any] | None
     """Have the agent's model note what came of each conversation."""
 
@@ -249,6 +253,10 @@ class AgentFields(NurObject):
     client_overrides: list[str] | None = None
     """What a client without a key may set by `session.update`. Default: `input.format`,
     `output.format` and `input.turn_detection`. Empty: nothing."""
+
+    allowed_origins: list[str] | None = None
+    """Pages that may talk to it without a key, by their origin, such as `https://shop.example`.
+    Null: any."""
 
     analysis: dict[str, Any] | None = None
     """Have the agent's model note what came of each conversation."""

@@ -52,17 +52,26 @@ def revoke_key(key_id: str) -> Call[Key]:
 
 
 def create_token(
-    *, expires_in_seconds: int = 60, max_session_duration_seconds: int | None = None
+    *,
+    expires_in_seconds: int = 60,
+    max_session_duration_seconds: int | None = None,
+    max_live_sessions: int | None = None,
+    agent_ids: Sequence[str] | None = None,
+    allowed_origins: Sequence[str] | None = None,
 ) -> Call[Token]:
     """Make a token for a browser, which opens `/v1/ws?token=…` with it.
 
-    `expires_in_seconds`: 1–600.
+    `expires_in_seconds`: 1–600. `agent_ids`: it opens no other agents. `allowed_origins`: it works
+    on these pages only.
 
-        token = client.tokens.create(expires_in_seconds=60).token
+        token = client.tokens.create(agent_ids=[agent.id]).token
     """
     given = {
         "expires_in_seconds": expires_in_seconds,
         "max_session_duration_seconds": max_session_duration_seconds,
+        "max_live_sessions": max_live_sessions,
+        "agent_ids": None if agent_ids is None else list(agent_ids),
+        "allowed_origins": None if allowed_origins is None else list(allowed_origins),
     }
     body = {field: value for field, value in given.items() if value is not None}
     return Call("POST", "/v1/tokens", Token.model_validate, body=body)

@@ -157,7 +157,9 @@ class SessionOptions:
     recording: RecordingOptions = field(default_factory=RecordingOptions)
     webhook: WebhookOptions | Unset | None = UNSET
     client_overrides: tuple[str, ...] | Unset | None = UNSET
-    """What a client without a key may set, by the names of `agents.declaration`."""
+    """What a client without a key may set, by the names of `agents.access`."""
+    allowed_origins: tuple[str, ...] | Unset | None = UNSET
+    """Pages that may talk without a key. None: any."""
     interruption_threshold: float | Unset | None = UNSET
     context_window: int | Unset | None = UNSET
     max_turns: int | Unset | None = UNSET

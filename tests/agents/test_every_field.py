@@ -47,6 +47,7 @@ EXAMPLES: dict[str, Any] = {
     "metadata": {"team": "blue"},
     "status": "paused",
     "analysis": {"fields": {"order": {"type": "string"}}},
+    "allowed_origins": ["https://shop.example"],
     "voicemail": {"on_machine": "leave_message", "message": "Call us back."},
     "input.format": {"encoding": "audio/pcmu", "sample_rate": 8000},
     "output.format": {"encoding": "audio/pcma", "sample_rate": 8000},

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from nur_server.agents.access import CLIENT_OVERRIDES, ClientOverride, Origins
 from nur_server.agents.kinds import (
     NOT_BLANK,
     Body,
@@ -129,43 +130,6 @@ AnalysisField = Annotated[
 ]
 ToolSecret = Annotated[str, Field(max_length=100), AfterValidator(_tool_secret)]
 ToolList = Annotated[list[dict[str, Any]], Field(max_length=MAX_TOOLS), AfterValidator(_tools)]
-
-
-CLIENT_OVERRIDES: Mapping[str, str] = {
-    "system_prompt": "system_prompt",
-    "greeting": "greeting",
-    "input.type": "input.modality",
-    "input.format": "input.format",
-    "input.turn_detection": "input.turn_detection",
-    "input.keyterms": "input.keyterms",
-    "input.transcription_mode": "input.transcription_mode",
-    "input.transcription_prompt": "input.transcription_prompt",
-    "input.continuous_partials": "input.wants_partials",
-    "input.language_codes": "input.languages",
-    "input.voice_focus": "input.voice_focus",
-    "input.voice_focus_threshold": "input.voice_focus_threshold",
-    "output.type": "output.modality",
-    "output.voice": "output.voice_id",
-    "output.format": "output.format",
-    "output.volume": "output.volume_percent",
-}
-"""What a client without a key can be allowed to set, with the option it sets. Tools stay the
-agent's: what runs at its addresses is signed with its secret."""
-USUAL_OVERRIDES = ("input.format", "output.format", "input.turn_detection")
-"""What it may set where the agent does not say."""
-
-
-def _override(name: str) -> str:
-    if name not in CLIENT_OVERRIDES:
-        raise ValueError(f"expected one of {', '.join(CLIENT_OVERRIDES)}")
-    return name
-
-
-ClientOverride = Annotated[
-    str,
-    AfterValidator(_override),
-    WithJsonSchema({"type": "string", "enum": list(CLIENT_OVERRIDES)}),
-]
 
 
 # Parts of an agent
@@ -446,6 +410,11 @@ class AgentChanges(Body):
         max_length=len(CLIENT_OVERRIDES),
         description="What a client without a key may set by `session.update`. Default: "
         "`input.format`, `output.format` and `input.turn_detection`. Empty: nothing.",
+    )
+    allowed_origins: Annotated[Origins | None, Sets("allowed_origins")] = Field(
+        None,
+        description="Pages that may talk to it without a key, by their origin, such as "
+        "`https://shop.example`. Null: any.",
     )
     analysis: AnalysisBody | None = Field(
         None, description="Have the agent's model note what came of each conversation."

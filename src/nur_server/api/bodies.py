@@ -5,13 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
+from nur_server.agents.access import Origins
 from nur_server.agents.kinds import Body, Metadata, Moment, ShortText, Spoken
 from nur_server.api.scopes import SCOPES
 from nur_server.api.tokens import (
+    MAX_AGENTS,
     MAX_LIFE_SECONDS,
     MAX_SESSION_SECONDS,
     MIN_LIFE_SECONDS,
     MIN_SESSION_SECONDS,
+    MOST_LIVE_SESSIONS,
+    USUAL_LIVE_SESSIONS,
 )
 
 
@@ -81,4 +85,23 @@ class TokenBody(Body):
     expires_in_seconds: int = Field(60, ge=MIN_LIFE_SECONDS, le=MAX_LIFE_SECONDS)
     max_session_duration_seconds: int = Field(
         MAX_SESSION_SECONDS, ge=MIN_SESSION_SECONDS, le=MAX_SESSION_SECONDS
+    )
+    max_live_sessions: int = Field(
+        USUAL_LIVE_SESSIONS,
+        ge=1,
+        le=MOST_LIVE_SESSIONS,
+        description="Sessions opened with it that may be live at a time.",
+    )
+    agent_ids: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=200)]],
+            Field(min_length=1, max_length=MAX_AGENTS),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="The agents that it opens. Null: any, and configurations of the client's own.",
+    )
+    allowed_origins: Origins | None = Field(
+        None, description="The pages it works on, by their origin. Null: anywhere."
     )

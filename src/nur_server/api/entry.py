@@ -5,10 +5,11 @@ a session is the secret of its `websocket_url`, the `resume_token` of its `sessi
 its account that is valid now, or the very browser token that opened it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from nur_server.agents.access import is_allowed_origin
 from nur_server.api.auth import Principal, credential_of, identify
 from nur_server.api.scopes import CONNECT
 from nur_server.api.services import Services
@@ -128,7 +129,7 @@ async def identify_guest(
     """Who is at the address of one session. A bad credential is as good as none there."""
     try:
         caller = await _shown(services, headers, query)
-    except Unauthorized:
+    except (Unauthorized, Forbidden):
         caller = Caller()
     return caller.with_proof(secret)
 
@@ -146,4 +147,18 @@ async def _shown(
     shown = token or credential_of(authorization)
     if shown.startswith((SESSION_PREFIX, RESUME_PREFIX)):
         return Caller(proofs=(shown,))
-    return Caller(await identify(services, authorization, token=token))
+    principal = await identify(services, authorization, token=token)
+    if principal.token is not None:
+        require_origin(headers, principal.token.allowed_origins)
+    return Caller(principal)
+
+
+def require_origin(headers: Mapping[str, str], allowed: Sequence[str] | None) -> None:
+    """Raises `Forbidden` for a page that is none of those allowed, and for what is no page."""
+    origin = headers.get("origin")
+    if not is_allowed_origin(origin, allowed):
+        raise Forbidden(
+            f"expected a page of {', '.join(allowed or ()) or 'no origin'}, got "
+            f"{origin[:200] if origin else 'a client without an Origin'}; connect from there, or "
+            "with an API key"
+        )

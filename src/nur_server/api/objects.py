@@ -349,6 +349,9 @@ class TokenObject(Shown):
     expires_in_seconds: int
     expires_at: str
     max_session_duration_seconds: int
+    max_live_sessions: int
+    agent_ids: list[str] | None = Field(description="The agents that it opens. Null: any.")
+    allowed_origins: list[str] | None = Field(description="The pages it works on. Null: anywhere.")
 
 
 class Health(Shown):

@@ -5,6 +5,7 @@ And the tokens that sessions are come back to with.
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,10 @@ ISSUER = "nur"
 AUDIENCE = "nur:session"
 MIN_LIFE_SECONDS, MAX_LIFE_SECONDS = 1, 600
 MIN_SESSION_SECONDS, MAX_SESSION_SECONDS = 60, 10_800
+USUAL_LIVE_SESSIONS, MOST_LIVE_SESSIONS = 10, 1000
+"""Of one token at a time: a page has one, and some more while it is loaded again."""
+MAX_AGENTS = 20
+"""That one token names."""
 RESUME_PREFIX = "rsm_"
 """Of the `resume_token` in `session.ready`."""
 MAX_REMEMBERED = 100_000
@@ -37,6 +42,16 @@ class TokenClaims:
     expires_at: datetime
     max_session_seconds: int
     """Longest a session opened with it may last."""
+    max_live_sessions: int = USUAL_LIVE_SESSIONS
+    """Sessions opened with it that may be live at a time."""
+    agent_ids: tuple[str, ...] | None = None
+    """The agents it opens. None: any, and configurations of the client's own."""
+    allowed_origins: tuple[str, ...] | None = None
+    """The pages it works on. None: anywhere."""
+
+
+def _names(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(given)
 
 
 class ResumeTokens:
@@ -77,6 +92,9 @@ class Tokens:
         *,
         expires_in_seconds: int,
         max_session_seconds: int = MAX_SESSION_SECONDS,
+        max_live_sessions: int = USUAL_LIVE_SESSIONS,
+        agent_ids: Sequence[str] | None = None,
+        allowed_origins: Sequence[str] | None = None,
     ) -> tuple[str, TokenClaims]:
         """A fresh token and what it says."""
         now = self._clock.now()
@@ -86,6 +104,9 @@ class Tokens:
             key_id=key_id,
             expires_at=now + timedelta(seconds=expires_in_seconds),
             max_session_seconds=max_session_seconds,
+            max_live_sessions=max_live_sessions,
+            agent_ids=_names(agent_ids),
+            allowed_origins=_names(allowed_origins),
         )
         payload = {
             "iss": ISSUER,
@@ -96,6 +117,9 @@ class Tokens:
             "iat": now.timestamp(),
             "exp": claims.expires_at.timestamp(),
             "max_session": max_session_seconds,
+            "max_live": max_live_sessions,
+            "agents": claims.agent_ids,
+            "origins": claims.allowed_origins,
         }
         return jwt.encode(payload, self._secret, algorithm="HS256"), claims
 
@@ -120,6 +144,9 @@ class Tokens:
                 key_id=payload["key"],
                 expires_at=datetime.fromtimestamp(payload["exp"], UTC),
                 max_session_seconds=payload["max_session"],
+                max_live_sessions=payload.get("max_live", USUAL_LIVE_SESSIONS),
+                agent_ids=_names(payload.get("agents")),
+                allowed_origins=_names(payload.get("origins")),
             )
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
             raise Unauthorized(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from nur_server.agents.declaration import CLIENT_OVERRIDES, USUAL_OVERRIDES
+from nur_server.agents.access import CLIENT_OVERRIDES, USUAL_OVERRIDES
 from nur_server.agents.tools import has_address
 from nur_server.commands import AddMessage, Command, CreateReply, UpdateSession
 from nur_server.conversation.events import Role

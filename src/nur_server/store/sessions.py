@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.conversation.events import EndedReason
 from nur_server.conversation.record import Speaker, ToolStatus
-from nur_server.errors import Conflict, NotFound, Unauthorized
+from nur_server.errors import Conflict, NotFound, Unauthorized, Unavailable
 from nur_server.ids import SESSION, new_id
 from nur_server.ports import SessionSummary
 from nur_server.store.engine import Database
@@ -28,7 +28,7 @@ from nur_server.store.records import (
     SessionState,
     SessionStatus,
 )
-from nur_server.store.schema import AgentRow, KeyRow, SessionRow, ToolCallRow, TurnRow
+from nur_server.store.schema import AccountRow, AgentRow, KeyRow, SessionRow, ToolCallRow, TurnRow
 
 LOST = "session_lost"
 """`error_code` of a session whose server died."""
@@ -121,13 +121,19 @@ class Sessions:
                 cursor=cursor,
             )
 
-    async def begin(self, session_id: str, node_id: str) -> SessionRecord:
+    async def begin(
+        self, session_id: str, node_id: str, *, most_of_token: int | None = None
+    ) -> SessionRecord:
         """The session goes live on a node. Beginning it again on the same node changes nothing.
 
-        Raises `NotFound`, and `Conflict` where it has ended, expired, or is live elsewhere.
+        `most_of_token`: how many of the token that opened it may be live at a time. Raises
+        `NotFound`, `Conflict` where it has ended, expired, or is live elsewhere, and `Unavailable`
+        (`concurrency_exceeded`) where others have taken its place.
         """
         now = self._database.clock.now()
         async with self._database.write() as session:
+            if most_of_token is not None:
+                await self._require_place(session, session_id, most_of_token)
             row = await begin_session(session, session_id, node_id, now, *self._is(session_id))
         return _record(row, now)
 
@@ -144,6 +150,30 @@ class Sessions:
             )
             row = await session.scalar(select(SessionRow).where(*self._is(session_id)))
         return _record(_existing(row, session_id), now)
+
+    async def _require_place(
+        self, session: AsyncSession, session_id: str, most_of_token: int
+    ) -> None:
+        """Places are counted one transaction at a time. Raises `Unavailable`."""
+        await session.scalar(
+            select(AccountRow.id).where(AccountRow.id == self._account_id).with_for_update()
+        )
+        own = select(SessionRow.token_id).where(SessionRow.id == session_id).scalar_subquery()
+        live = await session.scalar(
+            select(func.count())
+            .select_from(SessionRow)
+            .where(
+                SessionRow.state == SessionState.LIVE.value,
+                SessionRow.account_id == self._account_id,
+                SessionRow.token_id == own,
+            )
+        )
+        if (live or 0) >= most_of_token:
+            raise Unavailable(
+                f"expected fewer than {most_of_token} live sessions of this token; end one of "
+                "them, or make another token",
+                code="concurrency_exceeded",
+            )
 
     async def _require_agent(self, session: AsyncSession, agent_id: str) -> None:
         status = await session.scalar(

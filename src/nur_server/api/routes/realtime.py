@@ -7,17 +7,22 @@ token, and waits for `session.update` or `session.resume`.
 
 import asyncio
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from nur_server.api import session_webhooks
-from nur_server.api.auth import credential_of
-from nur_server.api.entry import Caller, Entrance, identify_guest, identify_opener
+from nur_server.api.auth import Principal, credential_of
+from nur_server.api.entry import (
+    Caller,
+    Entrance,
+    identify_guest,
+    identify_opener,
+    require_origin,
+)
 from nur_server.api.errors import as_nur_error, ws_error
 from nur_server.api.services import services_of
 from nur_server.api.tokens import MAX_SESSION_SECONDS
@@ -30,14 +35,15 @@ from nur_server.api.wire.realtime.options import (
     options_of,
     warnings_of,
 )
+from nur_server.api.wire.realtime.query import read_query
 from nur_server.audio.formats import AudioFormat, Encoding
-from nur_server.audio.rates import TELEPHONE_RATE
 from nur_server.clock import iso
 from nur_server.commands import Command, UpdateSession
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     InvalidRequest,
     NotFound,
     NurError,
@@ -53,7 +59,7 @@ from nur_server.opening.plan import (
 )
 from nur_server.opening.prepare import Identity, prepare
 from nur_server.opening.rights import Rights
-from nur_server.options import UNSET, given
+from nur_server.options import UNSET, SessionOptions, given
 from nur_server.ports import SessionAbout
 from nur_server.session.runner import Session
 from nur_server.session.setup import SessionAccess
@@ -83,16 +89,6 @@ _ENCODINGS = {"pcm16": Encoding.PCM16, "mulaw": Encoding.MULAW, "alaw": Encoding
 _SESSION_CLOSE_CODES = {"session_not_found": UNKNOWN, "session_expired": EXPIRED}
 
 
-@dataclass(frozen=True, slots=True)
-class QueryOptions:
-    """What the query of `/v1/sessions/{id}` asks for."""
-
-    audio: AudioFormat | None
-    """None: as the agent is set up."""
-    frames: AudioFrames | None
-    """None: JSON, until the client sends a binary frame."""
-
-
 @router.websocket("/sessions/{session_id}")
 @router.websocket("/sessions/{session_id}/{secret}")
 async def converse(socket: WebSocket, session_id: str, secret: str | None = None) -> None:
@@ -100,7 +96,7 @@ async def converse(socket: WebSocket, session_id: str, secret: str | None = None
     door = Door(socket)
     await socket.accept()
     try:
-        wanted = _query_options(socket.query_params)
+        wanted = read_query(socket.query_params, _ENCODINGS)
         dialect = RealtimeDialect(door.clock, wanted.frames, viewer=door)
         connection = door.connection(dialect)
         await door.enter(session_id, secret, wanted.audio, connection)
@@ -221,15 +217,18 @@ class Door:
         """
         server, principal = self._server, caller.account
         self._rights = caller.rights
+        self._require_opens(part, principal)
         plan = await self._plan(part, principal.account_id)
+        self._require_origin(plan.options)
         prepared = prepare(plan, Identity(principal.account_id, ""), server.catalogue)
         webhook = self._webhook(plan)
         if plan.client_tools:
             tool_endpoints(plan, allow_private=server.settings.allow_private_urls)
         self._require_room()
         seconds = MAX_SESSION_SECONDS
+        most = None
         if principal.token is not None:
-            seconds = principal.token.max_session_seconds
+            seconds, most = principal.token.max_session_seconds, principal.token.max_live_sessions
             self._redeem()
         record = await server.sessions(principal.account_id).create(
             SessionFields(
@@ -242,7 +241,12 @@ class Door:
         )
         if webhook is not None:
             await session_webhooks.tell(server, record, webhook)
-        await self._start(record, plan, connection)
+        try:
+            await self._start(record, plan, connection, most_of_token=most)
+        except Unavailable as error:
+            stored = server.sessions(principal.account_id)
+            await stored.end(record.id, EndedReason.INTERNAL_ERROR, error_code=error.code)
+            raise
 
     async def resume(self, session_id: str, caller: Caller, connection: ClientConnection) -> None:
         """A live session whose client comes back.
@@ -255,6 +259,7 @@ class Door:
             raise _not_live(await self._stored(session_id, caller), session_id)
         _no_call(session_id, session.is_call)
         self._admit(Entrance.of_live(session), caller)
+        self._require_origin(session.about.options)
         _come_back(session, None, connection)
 
     async def enter(
@@ -275,6 +280,7 @@ class Door:
         if session is not None:
             _no_call(session_id, session.is_call)
             self._admit(Entrance.of_live(session), caller)
+            self._require_origin(session.about.options)
             _come_back(session, audio, connection)
             return
         record = await self._stored(session_id, caller)
@@ -282,7 +288,9 @@ class Door:
             raise _not_live(record, session_id)
         agent = await self._agent(record.agent_id, record.account_id)
         asked = connection_formats(audio) if audio else None
-        await self._start(record, plan_for_agent(agent, record, asked), connection)
+        plan = plan_for_agent(agent, record, asked)
+        self._require_origin(plan.options)
+        await self._start(record, plan, connection)
 
     async def _vet(self, command: Command, about: SessionAbout) -> None:
         """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
@@ -325,13 +333,33 @@ class Door:
         except NotFound:
             raise NotFound("Agent not found", code="agent_not_found", param="agent_id") from None
 
+    def _require_opens(self, part: wire.SessionPart, principal: Principal) -> None:
+        """A token may name the agents that it opens. Raises `Forbidden`."""
+        agent_ids = None if principal.token is None else principal.token.agent_ids
+        if agent_ids is not None and agent_id_of(part) not in agent_ids:
+            raise Forbidden(
+                f"expected one of the agents that this token opens, {', '.join(agent_ids)}, as "
+                "the agent_id of the first session.update",
+                param="agent_id",
+            )
+
+    def _require_origin(self, options: SessionOptions) -> None:
+        """An agent may name the pages it talks on. Raises `Forbidden`."""
+        if not self._rights.has_key:
+            require_origin(self._socket.headers, given(options.allowed_origins, None))
+
     async def _start(
-        self, record: SessionRecord, plan: SessionPlan, connection: ClientConnection
+        self,
+        record: SessionRecord,
+        plan: SessionPlan,
+        connection: ClientConnection,
+        *,
+        most_of_token: int | None = None,
     ) -> None:
         server = self._server
         self._require_room()
         sessions = server.sessions(record.account_id)
-        await sessions.begin(record.id, server.node_id)
+        await sessions.begin(record.id, server.node_id, most_of_token=most_of_token)
         running = server.live.get(record.id)
         if running is not None:
             _come_back(running, None, connection)
@@ -430,34 +458,3 @@ def _not_live(record: SessionRecord | None, session_id: str) -> NurError:
     else:
         found = "is ending, or runs on another server"
     return Conflict(f"session {session_id} {found}; open a new one", code="session_expired")
-
-
-def _query_options(query: Mapping[str, str]) -> QueryOptions:
-    """Raises `InvalidRequest`."""
-    frames = _one_of(query, "audio", {kind.value: kind for kind in AudioFrames})
-    encoding = _one_of(query, "encoding", _ENCODINGS)
-    rate = query.get("sample_rate")
-    if encoding is None and rate is None:
-        return QueryOptions(None, frames)
-    encoding = encoding or Encoding.PCM16
-    usual = AudioFormat().sample_rate if encoding is Encoding.PCM16 else TELEPHONE_RATE
-    try:
-        return QueryOptions(AudioFormat(encoding, int(rate) if rate else usual), frames)
-    except ValueError as error:
-        raise InvalidRequest(
-            f"sample_rate: {error}", code="invalid_value", param="sample_rate"
-        ) from None
-
-
-Choice = TypeVar("Choice")
-
-
-def _one_of(query: Mapping[str, str], param: str, choices: Mapping[str, Choice]) -> Choice | None:
-    given = query.get(param)
-    if given is None or given in choices:
-        return None if given is None else choices[given]
-    raise InvalidRequest(
-        f"{param}: expected {', '.join(choices)}; got {given[:64]!r}",
-        code="invalid_value",
-        param=param,
-    )

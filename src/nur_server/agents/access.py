@@ -1,0 +1,75 @@
+"""What clients without a key may set in an agent's sessions, and which pages may open them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+CLIENT_OVERRIDES: Mapping[str, str] = {
+    "system_prompt": "system_prompt",
+    "greeting": "greeting",
+    "input.type": "input.modality",
+    "input.format": "input.format",
+    "input.turn_detection": "input.turn_detection",
+    "input.keyterms": "input.keyterms",
+    "input.transcription_mode": "input.transcription_mode",
+    "input.transcription_prompt": "input.transcription_prompt",
+    "input.continuous_partials": "input.wants_partials",
+    "input.language_codes": "input.languages",
+    "input.voice_focus": "input.voice_focus",
+    "input.voice_focus_threshold": "input.voice_focus_threshold",
+    "output.type": "output.modality",
+    "output.voice": "output.voice_id",
+    "output.format": "output.format",
+    "output.volume": "output.volume_percent",
+}
+"""What a client without a key can be allowed to set, with the option it sets. Tools stay the
+agent's: what runs at its addresses is signed with its secret."""
+USUAL_OVERRIDES = ("input.format", "output.format", "input.turn_detection")
+"""What it may set where the agent does not say."""
+
+
+def _override(name: str) -> str:
+    if name not in CLIENT_OVERRIDES:
+        raise ValueError(f"expected one of {', '.join(CLIENT_OVERRIDES)}")
+    return name
+
+
+ClientOverride = Annotated[
+    str,
+    AfterValidator(_override),
+    WithJsonSchema({"type": "string", "enum": list(CLIENT_OVERRIDES)}),
+]
+
+MAX_ORIGINS = 20
+_ORIGIN = re.compile(
+    r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII
+)
+
+
+def _origin(text: str) -> str:
+    origin = text.lower()
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("expected an origin such as https://shop.example, without a path")
+    usual = ":443" if origin.startswith("https:") else ":80"
+    return origin.removesuffix(usual)
+
+
+Origin = Annotated[
+    str,
+    Field(max_length=300),
+    AfterValidator(_origin),
+    WithJsonSchema(
+        {"type": "string", "maxLength": 300, "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#\\s]+$"}
+    ),
+]
+Origins = Annotated[list[Origin], Field(max_length=MAX_ORIGINS)]
+
+
+def is_allowed_origin(header: str | None, allowed: Sequence[str] | None) -> bool:
+    """Whether the page with this `Origin` header is among those allowed. None: all are.
+
+    Who sends no such header is no page.
+    """
+    return allowed is None or (header is not None and header.lower() in allowed)
