@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from nur_server.cli.line import RATE
 from nur_server.cli.voices import speak
 from nur_server.turn_taking import addressee, turn_grab
+from nur_server.turn_taking.backchannels import is_backchannel, is_vocal_tic
 from nur_server.turn_taking.interruption import yield_likelihood
-from nur_server.turn_taking.words import is_backchannel, is_vocal_tic, normalise
+from nur_server.turn_taking.phrases import normalise
 
 PARTS = 10
 SHRINKAGE = 1.0

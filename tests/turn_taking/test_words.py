@@ -2,14 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nur_server.turn_taking.backchannels import is_backchannel, is_vocal_tic
+from nur_server.turn_taking.stop_words import is_stop_command
 from nur_server.turn_taking.words import (
     Expected,
     ends_unfinished,
     expects,
-    is_backchannel,
     is_short_answer,
-    is_stop_command,
-    is_vocal_tic,
     leaves_question_open,
     normalise,
     overlap_with,
@@ -191,6 +190,103 @@ def test_words_are_no_tic(text: str) -> None:
 )
 def test_asking_for_the_floor_is_a_stop_command(text: str) -> None:
     assert is_stop_command(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[
+            "停",
+            "停！",
+            "停一下",
+            "请停下来",
+            "等等",
+            "等一下。",
+            "别说了",
+            "够了",
+            "安静",
+            "夠了",
+            "我有个问题",
+        ],
+        *["रुको", "रुकिए", "ज़रा रुकिए", "कृपया रुक जाइए", "बस करो", "बस", "एक मिनट", "चुप रहो", "सुनिए"],
+        *[
+            "止めて",
+            "止めてください",
+            "待って",
+            "ちょっと待ってください",
+            "ストップ",
+            "もういいです",
+            "すみません",
+        ],
+        *[
+            "그만",
+            "그만하세요",
+            "잠깐만요",
+            "잠시만요",
+            "멈춰",
+            "멈추세요",
+            "기다려 주세요",
+            "저기요",
+        ],
+        *["Стоп!", "стой", "Подождите, пожалуйста", "погоди", "хватит", "минутку", "Извините"],
+        *[
+            "para",
+            "¡Para ya!",
+            "no, para",
+            "alto",
+            "Basta.",
+            "deténgase",
+            "cállate",
+            "oiga, espere",
+        ],
+        *[
+            "arrête",
+            "Attendez, s'il vous plaît",
+            "ça suffit",
+            "taisez-vous",
+            "non non",
+            "Excusez-moi",
+        ],
+        *[
+            "Stopp!",
+            "Halt",
+            "bitte warten Sie",
+            "hör auf",
+            "Können Sie bitte aufhören?",
+            "Das reicht",
+        ],
+        *["fermati", "basta", "un attimo", "la smetta", "Mi scusi", "zitto", "no, aspetti"],
+        *[
+            "pare",
+            "para",
+            "espera aí",
+            "peraí",
+            "chega",
+            "um minuto",
+            "por favor, pare",
+            "Com licença",
+        ],
+        *["wacht even", "hou op", "przestań", "proszę poczekać", "vänta", "sluta", "dur", "bekle"],
+    ],
+)
+def test_the_agent_is_stopped_in_every_language_it_speaks(text: str) -> None:
+    assert is_stop_command(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["停车场在哪里", "别停", "不要停", "公交站", "好的", "我们九点见"],
+        *["मत रुको", "हाँ ठीक है", "मुझे टिकट चाहिए", "बस का टिकट"],
+        *["止めないで", "待っています", "はい", "駅はどこですか"],
+        *["그만큼", "멈추지 마세요", "네", "예약이 됐어요"],
+        *["да, хорошо", "остановка автобуса", "я долго ждал"],
+        *["para dos personas", "la parada", "ich warte seit gestern", "la fermata", "halten"],
+        *["sus datos", "minute details", "stop by tomorrow", "le dur travail"],
+    ],
+)
+def test_words_like_a_stop_command_are_none(text: str) -> None:
+    assert not is_stop_command(text)
 
 
 @pytest.mark.parametrize(

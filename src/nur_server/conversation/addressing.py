@@ -9,13 +9,13 @@ from typing import Any
 from nur_server.conversation.context import Context
 from nur_server.conversation.user_turn import UserTurn
 from nur_server.turn_taking import addressee, interruption
+from nur_server.turn_taking.backchannels import is_vocal_tic
 from nur_server.turn_taking.settings import VoiceFocus
 from nur_server.turn_taking.speech_tracker import SpeechTracker
 from nur_server.turn_taking.voice import away
 from nur_server.turn_taking.words import (
     Expected,
     expects,
-    is_vocal_tic,
     leaves_question_open,
     normalise,
 )

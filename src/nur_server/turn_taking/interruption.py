@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from nur_server.turn_taking import addressee, cues, turn_grab
+from nur_server.turn_taking.backchannels import is_backchannel, is_vocal_tic
+from nur_server.turn_taking.stop_words import is_stop_command
 from nur_server.turn_taking.words import (
-    is_backchannel,
     is_closing,
     is_short_answer,
-    is_stop_command,
-    is_vocal_tic,
     normalise,
     overlap_with,
 )
@@ -27,6 +26,14 @@ QUIETEST_YIELD_MS = 160
 """Speech that stops the agent at a threshold just above 0."""
 LONGEST_YIELD_MS = 1400
 """Speech that stops the agent at a threshold just below 1."""
+YIELD_SLOPE = 0.75
+"""Share of the range between the two that a threshold of 1 would reach. It puts the default
+threshold of 0.5 at 625 ms of speech, the figure that docs/turn_taking.md gives."""
+LEAST_LIKELIHOOD = 0.39
+"""Likelihood of taking the floor that stops the agent at a threshold just above 0 …"""
+LIKELIHOOD_PER_THRESHOLD = 0.5
+"""… and by how much it grows up to a threshold of 1: 0.64 at the default of 0.5.
+`python -m bench.overlaps` prints how many interruptions and listening noises pass each limit."""
 SETTLED_MS = 416
 """Speech from which a hypothesis is more than a guess at the first word."""
 OVER_SILENCE_MS = 320
@@ -125,12 +132,13 @@ def judge(evidence: OverlapEvidence, threshold: float, delay_ms: int) -> Overlap
 
 def yield_ms(threshold: float) -> int:
     """Speech it takes to stop the agent, at a threshold between 0 and 1."""
-    return round(QUIETEST_YIELD_MS + threshold * (LONGEST_YIELD_MS - QUIETEST_YIELD_MS) * 0.75)
+    longest = LONGEST_YIELD_MS - QUIETEST_YIELD_MS
+    return round(QUIETEST_YIELD_MS + threshold * longest * YIELD_SLOPE)
 
 
 def yield_likelihood(threshold: float) -> float:
     """How likely words must be to take the floor, at a threshold between 0 and 1."""
-    return 0.39 + 0.5 * threshold
+    return LEAST_LIKELIHOOD + LIKELIHOOD_PER_THRESHOLD * threshold
 
 
 def wants_something(text: str, bare: str, speech_ms: int) -> bool:

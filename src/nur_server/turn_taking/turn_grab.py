@@ -7,7 +7,7 @@ interruptions and listening noises written for it. English.
 import math
 
 from nur_server.turn_taking import cues
-from nur_server.turn_taking.words import is_stop_command
+from nur_server.turn_taking.stop_words import is_stop_command
 
 WEIGHTS = {
     "business": 2.5,

@@ -8,13 +8,13 @@ transcript, the turn model) changes it while the silence goes on.
 import re
 from dataclasses import dataclass
 
+from nur_server.turn_taking.backchannels import is_vocal_tic
 from nur_server.turn_taking.settings import TurnDetection
 from nur_server.turn_taking.words import (
     Expected,
     ends_unfinished,
     is_closing,
     is_short_answer,
-    is_vocal_tic,
     normalise,
 )
 

@@ -5,9 +5,19 @@ text is punctuated. Every function takes any string and never raises.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+
+from nur_server.turn_taking.backchannels import FILLERS, HUMMED_YES, is_backchannel, is_vocal_tic
+from nur_server.turn_taking.phrases import (
+    consists_of,
+    phrases,
+    primary,
+    tokens,
+    without_accents,
+    words_of,
+)
+from nur_server.turn_taking.phrases import normalise as normalise
 
 
 class Expected(StrEnum):
@@ -29,238 +39,38 @@ class Expected(StrEnum):
     """Nothing was asked."""
 
 
-# Bare words
-
-_APOSTROPHES = "'’‘ʼ`´"
-_ASCII_WORDS = str.maketrans(
-    {chr(code): " " for code in range(128) if not chr(code).isalnum()} | dict.fromkeys("'`", "")
-)
-
-
-def normalise(text: str) -> str:
-    """The bare words: case folded, no punctuation, single spaces. For comparing transcripts."""
-    return _bare(text)
-
-
-def _bare(text: str, keep: str = "") -> str:
-    folded = text.casefold()
-    if folded.isascii() and not keep:
-        return " ".join(folded.translate(_ASCII_WORDS).split())
-    folded = unicodedata.normalize("NFKC", folded).casefold()
-    return " ".join("".join(_bare_character(character, keep) for character in folded).split())
-
-
-def _bare_character(character: str, keep: str) -> str:
-    if character in _APOSTROPHES:
-        return keep
-    return character if unicodedata.category(character)[0] in "LNM" else " "
-
-
-def _tokens(text: str) -> list[str]:
-    """The words with their inner apostrophes: `i'm`, `don't`."""
-    return [stripped for word in _bare(text, "'").split() if (stripped := word.strip("'"))]
-
-
-def _phrases(text: str) -> frozenset[tuple[str, ...]]:
-    """A lexicon from phrases set apart by commas."""
-    return frozenset(tuple(normalise(phrase).split()) for phrase in text.split(","))
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-def _primary(language: str) -> str:
-    return re.split(r"[-_]", language.casefold(), maxsplit=1)[0]
-
-
-def _consists_of(
-    words: Sequence[str],
-    lexicon: frozenset[tuple[str, ...]],
-    pattern: re.Pattern[str] | None = None,
-) -> bool:
-    """Whether phrases of the lexicon or of the pattern (of `_ASSESSMENT_WORDS` at most), one behind
-    the other, make up all the words."""
-
-    def is_phrase(start: int, end: int) -> bool:
-        phrase = words[start:end]
-        if tuple(phrase) in lexicon:
-            return True
-        return pattern is not None and pattern.fullmatch(" ".join(phrase)) is not None
-
-    longest = max(max(map(len, lexicon)), _ASSESSMENT_WORDS)
-    reachable = [True] + [False] * len(words)
-    for end in range(1, len(words) + 1):
-        reachable[end] = any(
-            reachable[start] and is_phrase(start, end)
-            for start in range(max(0, end - longest), end)
-        )
-        if not any(reachable[max(0, end + 1 - longest) : end + 1]):
-            return False
-    return bool(words) and reachable[-1]
-
-
-# Listening noises
-
-_BACKCHANNELS = {
-    "en": _phrases(
-        "yeah, yes, yep, yup, ya, yeh, yea, right, ok, okay, okey, k, kay, sure, oh, ah, aha, wow,"
-        "i see, oh i see, i got it, got it, got you, gotcha, i get it, i understand, understood,"
-        "go on, go ahead, keep going, carry on, please continue, uh huh, um hum, uh hum,"
-        "ah huh, huh, m hm, mm hm, um hm, right right, all right, alright, alrighty, fine, good,"
-        "great, nice, cool, perfect, awesome, amazing, excellent, lovely, wonderful, brilliant,"
-        "interesting, fantastic, exactly, absolutely, definitely, totally, certainly, indeed,"
-        "of course, for sure, true, that's true, so true, that's right, you're right, correct,"
-        "that's good, that's great, that's nice, that's cool, that's fine, that's interesting,"
-        "makes sense, that makes sense, makes perfect sense, sounds good, sounds great, i know,"
-        "i hear you, fair enough, fair, good to know, no way, really, oh really, is that so,"
-        "oh my, oh my god, oh my gosh, oh no, oh wow, oh nice, oh great, very good, very nice,"
-        "very interesting, okey dokey, i guess, i think so, no kidding, you bet, whoa, ooh"
-    ),
-    "es": _phrases(
-        "sí, si, ajá, aja, vale, ok, okay, claro, claro que sí, bueno, ya, ya veo, entiendo,"
-        "perfecto, de acuerdo, exacto, genial, ah, oh, muy bien, bien, eso es, sigue, siga, anda,"
-        "mira, vaya, guau, entendido, por supuesto, cierto, correcto"
-    ),
-    "fr": _phrases(
-        "oui, ouais, ok, okay, d'accord, je vois, ah, ah bon, ah oui, oh, bien sûr, très bien,"
-        "bien, voilà, c'est ça, exactement, parfait, super, je comprends, compris, entendu,"
-        "hum hum, mm, continue, continuez, vraiment, bon, tout à fait, ça marche"
-    ),
-    "de": _phrases(
-        "ja, jaja, ja ja, jo, ok, okay, genau, gut, sehr gut, klar, aha, ach so, achso, ach, oh,"
-        "ah, verstehe, ich verstehe, stimmt, richtig, alles klar, super, toll, prima, natürlich,"
-        "na klar, in ordnung, mhm, echt, wirklich, weiter, mach weiter, schön, interessant, eben"
-    ),
-    "it": _phrases(
-        "sì, si, ok, okay, certo, va bene, bene, capito, ho capito, capisco, giusto, esatto, ah,"
-        "oh, perfetto, d'accordo, molto bene, vero, davvero, vai, continua, bello, ottimo, già"
-    ),
-    "pt": _phrases(
-        "sim, é, ok, okay, certo, tá, tá bom, está bem, entendi, entendo, pois, pois é, claro,"
-        "isso, exato, perfeito, ah, oh, bom, muito bem, beleza, uhum, aham, verdade, legal,"
-        "continua"
-    ),
-}
-_PRAISE = (
-    "(?:good|great|nice|cool|fine|perfect|awesome|amazing|excellent|lovely|wonderful|brilliant"
-    "|interesting|fantastic|fair|true|helpful|useful|handy|funny|crazy|wild|weird|strange|sad"
-    "|terrible|awful|impressive|incredible|unbelievable|reasonable|sensible|super|sweet|neat"
-    "|terrific|marvell?ous|clear|surprising|exciting|ok|okay|alright|all right)"
-)
-_ASSESSMENT = re.compile(
-    rf"(?:(?:thats|that is|its|it is|that sounds|it sounds|that looks|sounds|looks|seems|how)"
-    rf" (?:(?:really|so|very|pretty|quite|just|too|absolutely|totally|actually|all) )*{_PRAISE}"
-    r"(?: (?:to me|with me|for me|to (?:know|hear)))?"
-    rf"|{_PRAISE}(?: (?:news|stuff|point|idea|one|deal|then|to (?:know|hear)))?"
-    rf"|(?:thats|that is) (?:{_PRAISE} (?:news|stuff|to (?:know|hear))|it|too bad|the one"
-    r"|a (?:relief|shame|pity|surprise|deal|bargain)|what i (?:thought|figured|heard|hoped))"
-    r"|what a (?:relief|shame|pity|surprise|deal|bargain)"
-    r"|(?:i|yeah i|we) (?:see|know|get (?:it|that)|got (?:it|that)|understand|hear (?:you|that)"
-    r"|figured|thought so|guess so|suppose(?: so)?|bet|agree|remember|believe (?:it|that)"
-    r"|like (?:it|that)|appreciate (?:it|that)|love (?:it|that)|hope so)"
-    r"|no (?:worries|problem|doubt|kidding|way|rush)|not bad|works for me|that works for me"
-    r"|same here|me too"
-    r"|(?:is|was) (?:it|that) (?:so|right)|goodness(?: me)?|gosh|phew|cheers|noted|yay"
-    r"|(?:my|oh|good) (?:goodness|gosh|god|lord|grief|dear|boy|man))"
-)
-"""What somebody says about what they have just heard, without more."""
-_ASSESSMENT_WORDS = 7
-"""The longest."""
-_HUM = re.compile(r"m+h+m*|m+|h+m+|u+h*m?h+m+|m?h+u+m+|a+h+a+m*|e+h+e+")
-_HUMMED_YES = re.compile(r"(?:m+h+m+|(?:m+|h+m+|u+h*m+|u+h+|a+h*|m+h+) h+(?:m+|u+[hm]+))+")
-_TICS = re.compile(r"u+h*m+|u+h+|e+r+m*|e+h+m*|a+h+(?:e*m+)?|h+m+|m+h*|u+r+m*|tsk|coughs?|sniffs?")
-_FILLERS = re.compile(r"u+h*m+|u+h+|e+r+m*|e+h+m+|h+m+|m{2,}|u+r+m*")
-
-
-def is_backchannel(text: str, language: str = "en") -> bool:
-    """Whether the whole text only shows that the user is listening: "mm-hm", "right, I see"."""
-    primary = _primary(language)
-    lexicon = _BACKCHANNELS.get(primary, _BACKCHANNELS["en"])
-    words = ["ok" if _HUM.fullmatch(word) else word for word in normalise(text).split()]
-    return _consists_of(words, lexicon, _ASSESSMENT if primary == "en" else None)
-
-
-def is_vocal_tic(text: str) -> bool:
-    """Whether there is nothing but hesitation in it: "um", "uh, er"."""
-    words = normalise(text).split()
-    if _HUMMED_YES.fullmatch(" ".join(words)):
-        return False
-    return bool(words) and all(_TICS.fullmatch(word) for word in words)
-
-
-# Taking the floor
-
-_STOP_ANYWHERE = re.compile(
-    r"(?<!\bdont )(?<!\bdoesnt )(?<!\bdidnt )(?<!\bnever )(?<!\bnot )(?<!\bwont )(?<!\bcant )"
-    r"(?<!\bthe )(?<!\ba )(?<!\bbus )(?<!\bnext )(?<!\blast )(?<!\bnon )"
-    r"\b(?:stop(?! (?:by|at|in|off)\b)|wait(?! (?:time|list|times|lists)\b))(?!\w)"
-    r"|\b(?:hold on|hold up|hang on|shut up|be quiet|excuse me|time out|no no|no wait"
-    r"|thats enough|enough already|never mind|nevermind|one (?:second|sec|moment|minute)"
-    r"|just a (?:second|sec|moment|minute)|give me a (?:second|sec|moment|minute)"
-    r"|sorry to interrupt|can i interrupt|let me (?:interrupt|stop you|finish|speak|talk))\b"
-)
-_STOP_FIRST = re.compile(
-    r"(?:(?:oh|ah|um+|uh+|er|hey|no|ok|okay|yeah|yes|right|well|sorry|but|so|and|please) )*"
-    r"(?:actually|let me|pause|cancel|quiet|enough|listen|pardon|sorry but"
-    r"|can i (?:just|ask|say|stop)|could i (?:just|ask|say|stop)|may i (?:just|ask|say)"
-    r"|i have a question|quick question|i need to ask|i want to ask)\b"
-)
-_STOP_FOREIGN = re.compile(
-    r"(?:para|pare|espera|espere|un (?:momento|segundo)|perdon|perdona|perdone|basta|callate"
-    r"|disculpe|attends|attendez|arrete|arretez|un instant|une seconde|un moment|excusez moi"
-    r"|pardon|tais toi|non non|stopp|halt|warte|warten sie|moment|einen moment|sekunde"
-    r"|entschuldigung|sei still|nein nein|ferma|fermati|aspetta|aspetti|un attimo|scusa|scusi"
-    r"|um (?:momento|segundo)|desculpe|com licenca|chega|nao nao)\b"
-)
-"""Spanish, French, German, Italian and Portuguese, without accents."""
-
-
-def is_stop_command(text: str) -> bool:
-    """Whether the user asks for the floor: starts with "actually", contains "hold on"."""
-    words = normalise(text)
-    if _STOP_ANYWHERE.search(words) or _STOP_FIRST.match(words):
-        return True
-    return _STOP_FOREIGN.match(_without_accents(words)) is not None
-
-
-def _without_accents(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text)
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
-
-
 # Not finished yet
 
 _DANGLING = {
-    "en": _words(
+    "en": words_of(
         "a an the my your our their its his and or but because if unless although though while "
         "whereas whether until since of with from into onto than as per via between among without "
         "i'm i'd i'll i've it's that's there's we're we'd we'll we've you're you'd you'll you've "
         "they're they'd they'll he's she's what's who's where's how's let's every each these those "
         "very plus maybe also which whose gonna wanna gotta et"
     ),
-    "es": _words(
+    "es": words_of(
         "el la los las un una unos unas mi tu su mis tus sus y e o u pero porque si que de del a "
         "al con en por para sin sobre entre muy es son como cuando mientras"
     ),
-    "fr": _words(
+    "fr": words_of(
         "le la les un une des du de d l j mon ma mes ton ta tes son sa ses notre votre leur et ou "
         "mais parce que qui si à au aux avec en dans par pour sans sur entre très est sont comme"
     ),
-    "de": _words(
+    "de": words_of(
         "der die das den dem des ein eine einen einem einer mein meine meinen und oder aber weil "
         "dass wenn ob von vom zu zum zur mit bei für ohne über zwischen sehr ist sind wie als nach"
     ),
-    "it": _words(
+    "it": words_of(
         "il lo la i gli le un uno una mio mia tuo tua suo sua e o ma perché se che di del della "
         "dei a al alla con in nel nella per senza su tra fra molto è sono come quando"
     ),
-    "pt": _words(
+    "pt": words_of(
         "o a os as um uma meu minha seu sua e ou mas porque se que de do da dos das em no na com "
         "por para sem sobre entre muito é são como quando"
     ),
 }
-_DANGLING_UNPUNCTUATED = _words(
+_DANGLING_UNPUNCTUATED = words_of(
     "i we he she they to for at by in on about is are was were am be been have has had do does did "
     "can could will would should might must may just some any not like so who got get need "
     "want mean don't doesn't didn't can't couldn't won't wouldn't isn't aren't"
@@ -298,16 +108,16 @@ _TRAILING_OFF = re.compile(r"(?:\.\.|…|\s[-–—]+|[–—]|-)[\"'”’)\s]*
 _SENTENCE_END = re.compile(r"[.?!。？！؟][\"'”’)\s]*$")
 _COMMA = re.compile(r"[,，、،;；:：][\"'”’)\s]*$")
 
-_DIGIT_WORDS = _words("zero oh one two three four five six seven eight nine")
-_NUMBER_WORDS = _DIGIT_WORDS | _words(
+_DIGIT_WORDS = words_of("zero oh one two three four five six seven eight nine")
+_NUMBER_WORDS = _DIGIT_WORDS | words_of(
     "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty "
     "forty fifty sixty seventy eighty ninety hundred thousand million first second third fourth "
     "fifth sixth seventh eighth ninth tenth half quarter o'clock dozen point"
 )
 _COMPLETE_DIGITS = frozenset({7, 10, 11, 12, 16})
 """Lengths of phone and card numbers."""
-_LETTER_PAIRS = _words("am pm us uk eu tv id ok la ny it pc ac dj vp hr pr")
-_SPELLING_MARKS = _words("dot underscore hyphen dash double triple capital uppercase lowercase")
+_LETTER_PAIRS = words_of("am pm us uk eu tv id ok la ny it pc ac dj vp hr pr")
+_SPELLING_MARKS = words_of("dot underscore hyphen dash double triple capital uppercase lowercase")
 _SPELLED_OUT = re.compile(r"\b[a-z] (?:as in|like in|for) [a-z]+$")
 
 
@@ -317,19 +127,19 @@ def ends_unfinished(text: str, language: str = "en") -> str | None:
     `trailing_off`, `comma`, `filler`, `number`, `spelling`, `lead_in` ("my name is") or
     `function_word`.
     """
-    words = _tokens(text)
+    words = tokens(text)
     if not words:
         return None
     if _TRAILING_OFF.search(text):
         return "trailing_off"
     if _COMMA.search(text):
         return "comma"
-    if _FILLERS.fullmatch(words[-1]) and not is_backchannel(" ".join(words[-2:])):
+    if FILLERS.fullmatch(words[-1]) and not is_backchannel(" ".join(words[-2:])):
         return "filler"
     dictated = _dictation(words)
     if dictated is not None:
         return dictated
-    return _dangling(text, words, _primary(language))
+    return _dangling(text, words, primary(language))
 
 
 def _dangling(text: str, words: list[str], language: str) -> str | None:
@@ -374,7 +184,7 @@ def _trailing(words: list[str], belongs: Callable[[str], bool]) -> list[str]:
 
 # Answers
 
-_ANSWERS = _phrases(
+_ANSWERS = phrases(
     "yes, yeah, yep, yup, no, nope, nah, ok, okay, sure, please, thanks, thank you, correct, right,"
     "wrong, true, false, maybe, perhaps, probably, definitely, absolutely, exactly, of course,"
     "not yet, not really, not at all, no problem, i do, i don't, i am, i'm not, i did, i didn't,"
@@ -406,13 +216,13 @@ _CLOSING = re.compile(
     r"|(?:thats|that is|that was|that will be) (?:it|all)(?: (?:i|we) (?:need|needed|wanted|have)"
     r"(?: to (?:know|ask))?)?(?: for (?:now|today))?)"
 )
-_QUESTION_WORDS = _words("what why who whom when where how which huh pardon sorry whose")
-_NOT_ANSWERS = _words("well oh so actually hello hey hi but and then wait stop listen")
+_QUESTION_WORDS = words_of("what why who whom when where how which huh pardon sorry whose")
+_NOT_ANSWERS = words_of("well oh so actually hello hey hi but and then wait stop listen")
 
 
 def is_short_answer(text: str) -> bool:
     """Whether it can stand as the whole answer to a question: yes, a number, a name."""
-    words = _tokens(text)
+    words = tokens(text)
     bare = [word.replace("'", "") for word in words]
     if not words or is_vocal_tic(text) or text.rstrip().endswith(("?", "？", "؟")):
         return False
@@ -420,7 +230,7 @@ def is_short_answer(text: str) -> bool:
         return False
     said = " ".join(bare)
     contracted = _UNCONTRACTED.sub(lambda found: _CONTRACTIONS[found[0]], said).split()
-    if _HUMMED_YES.fullmatch(said) or any(_consists_of(w, _ANSWERS) for w in (bare, contracted)):
+    if HUMMED_YES.fullmatch(said) or any(consists_of(w, _ANSWERS) for w in (bare, contracted)):
         return True
     if ends_unfinished(text) is not None or words[0] in _QUESTION_WORDS:
         return False
@@ -468,7 +278,7 @@ def _question(text: str) -> str | None:
         _QUESTION_END.search(text)
         or _IMPERATIVE.match(words)
         or _PLEASE.match(words)
-        or _FOREIGN_IMPERATIVE.match(_without_accents(words).replace("'", " "))
+        or _FOREIGN_IMPERATIVE.match(without_accents(words).replace("'", " "))
     )
     return words if asks else None
 
