@@ -1,5 +1,6 @@
 """Audio faster than real time is tolerated for a while."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +8,7 @@ from nur_server.meter import (
     Admission,
     Allowance,
     AudioMeter,
+    FrameMeter,
     MessageMeter,
 )
 
@@ -70,3 +72,21 @@ def test_a_long_message_takes_longer() -> None:
     meter = MessageMeter(now=0.0)
     assert meter.admit(1024 * 1024, is_update=False, now=0.0) is Admission.ADMITTED
     assert meter.admit(1024 * 1024, is_update=False, now=0.0) is Admission.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("size", "every_seconds"), [(960, 0.02), (8_000, 0.05), (128_000, 1.0), (50, 0.005)]
+)
+def test_audio_and_small_messages_are_never_kept_waiting(size: int, every_seconds: float) -> None:
+    meter = FrameMeter(now=0.0)
+    assert not any(meter.admit(size, i * every_seconds) for i in range(20_000))
+
+
+@pytest.mark.parametrize("size", [1_000_000, 100_000, 10, 0])
+def test_a_flood_is_read_at_the_rate_of_the_meter(size: int) -> None:
+    meter, now, taken = FrameMeter(now=0.0), 0.0, 0
+    while now < 60:
+        now += meter.admit(size, now)
+        taken += 1
+    assert taken <= 500 * 69
+    assert taken * size <= 69 * 512 * 1024 + size

@@ -59,3 +59,26 @@ class MessageMeter:
         """Whether a message of `size` bytes may pass at `now` (seconds of a monotonic clock)."""
         base = self.UPDATE_SECONDS if is_update else self.MESSAGE_SECONDS
         return self._time.admit(base + self.KIB_SECONDS * size / 1024, now)
+
+
+class FrameMeter:
+    """Paces what is read of one connection, before anything looks into it: frames and bytes.
+
+    Nothing is lost: a client that is faster is read more slowly.
+    """
+
+    BURST_SECONDS = 8.0
+    FRAME_SECONDS = 1 / 500
+    """Audio comes in 50 to 100 frames a second."""
+    KIB_SECONDS = 1 / 512
+    """48 kHz in base64 is 125 KiB a second. Reading and decoding 512 KiB takes some 20 ms."""
+
+    def __init__(self, now: float) -> None:
+        self._free_at = now
+
+    def admit(self, size: int, now: float) -> float:
+        """Seconds to wait before a frame of `size` bytes is looked at, read at `now` (seconds of a
+        monotonic clock)."""
+        cost = self.FRAME_SECONDS + self.KIB_SECONDS * size / 1024
+        self._free_at = max(self._free_at, now) + cost
+        return max(0.0, self._free_at - now - self.BURST_SECONDS)

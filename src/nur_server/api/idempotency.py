@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import State
 
 from nur_server.api.auth import Principal, Require, admit, credential_of
-from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
+from nur_server.api.nesting import MAX_NESTING, is_too_deep
 from nur_server.api.sealing import seal, unseal
 from nur_server.api.services import services_of
 from nur_server.errors import InvalidRequest
@@ -32,12 +32,12 @@ class JsonRequest(Request):
 
     async def json(self) -> Any:
         body = await self.body()
+        if is_too_deep(body):
+            raise json.JSONDecodeError(f"it may nest {MAX_NESTING} deep, not deeper", "", 0)
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise json.JSONDecodeError(error.msg, error.doc, error.pos) from None
-        if may_be_too_deep(body) and is_too_deep(value):
-            raise json.JSONDecodeError(f"it may nest {MAX_NESTING} deep, not deeper", "", 0)
         if rb"\u0000" in body and _holds_nul(value):
             raise json.JSONDecodeError("text may not hold NUL characters", "", 0)
         return value

@@ -17,7 +17,7 @@ from nur_server.clock import Clock
 from nur_server.commands import AppendInput, Command, EndSession, UpdateSession
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import BadRequest, InternalError, NurError, PayloadTooLarge
-from nur_server.meter import Admission, Allowance, AudioMeter
+from nur_server.meter import Admission, Allowance, AudioMeter, FrameMeter
 from nur_server.options import SessionOptions
 from nur_server.ports import (
     Samples,
@@ -99,6 +99,7 @@ class ClientConnection:
         self._outbox = WebSocketTransport(send, dialect, LISTEN_RATE, Limits())
         self._session: SessionInput | None = None
         self._audio = AudioMeter(limits.allowance, clock.monotonic())
+        self._frames = FrameMeter(clock.monotonic())
         self._heard_from_at = clock.monotonic()
 
     # The session's side
@@ -168,9 +169,9 @@ class ClientConnection:
                     return
                 self._heard_from_at = self._clock.monotonic()
                 text = message.get("text")
-                await self._accept(
-                    text if text is not None else message.get("bytes") or b"", session
-                )
+                frame = text if text is not None else message.get("bytes") or b""
+                await asyncio.sleep(self._frames.admit(len(frame), self._heard_from_at))
+                await self._accept(frame, session)
         except Exception:
             log.exception("connection.crashed", session_id=session.about.session_id)
             self._complain(InternalError("The connection failed."), session)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, assert_never
 import msgspec
 
 from nur_server.api.errors import ws_error
-from nur_server.api.nesting import MAX_NESTING, is_too_deep, may_be_too_deep
+from nur_server.api.nesting import MAX_NESTING, MAX_VALUES, is_too_deep, is_too_wide
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.options import (
     echo,
@@ -51,8 +51,7 @@ def decode(raw: str | bytes) -> wire.ClientMessage:
     Raises `BadRequest` (`invalid_format`, `invalid_audio`) or `InvalidRequest` (`invalid_value`,
     with the path of the wrong value inside `session` as its `param`).
     """
-    if may_be_too_deep(raw):
-        _refuse_deep(raw)
+    _check_shape(raw)
     try:
         return _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -102,14 +101,16 @@ def _kind(raw: str | bytes) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _refuse_deep(raw: str | bytes) -> None:
-    try:
-        is_deep = is_too_deep(msgspec.json.decode(raw))
-    except _NO_JSON:
-        raise _no_json() from None
-    if is_deep:
+def _check_shape(raw: str | bytes) -> None:
+    """Before it is decoded. Raises `BadRequest`."""
+    if is_too_deep(raw):
         raise BadRequest(
             f"Invalid message format: expected JSON nested at most {MAX_NESTING} deep.",
+            code="invalid_format",
+        )
+    if is_too_wide(raw):
+        raise BadRequest(
+            f"Invalid message format: expected JSON of at most {MAX_VALUES} values, got more.",
             code="invalid_format",
         )
 
