@@ -9,7 +9,10 @@ from servers import Exchange, running
 
 from nur_server.conversation.actions import ModelMessage
 from nur_server.conversation.events import Role
-from nur_server.errors import InternalError, InvalidRequest, Unavailable
+from nur_server.errors import InternalError, InvalidRequest, ProviderUnreachable, Unavailable
+from nur_server.opening.plan import plan_for_client
+from nur_server.opening.prepare import Identity, prepare
+from nur_server.options import InputOptions, Modality, OutputOptions, SessionOptions
 from nur_server.ports import ReplyRequest, TextDelta
 from nur_server.providers import weights
 from nur_server.providers.catalogue import Catalogue
@@ -337,3 +340,21 @@ async def test_an_engine_that_cannot_be_made_is_named(
     with pytest.raises(InternalError, match="llm engine 'fast'") as caught:
         await Catalogue.load(ours)
     assert said in caught.value.message
+
+
+async def test_the_warnings_are_about_engines_that_are_needed() -> None:
+    async def fail() -> None:
+        raise ProviderUnreachable("gone", provider="x")
+
+    names = {"stt": "scripted-stt", "llm": "first", "tts": "scripted-tts"}
+    own = catalogue(remotes=[Remote(name, kind, check=fail) for kind, name in names.items()])
+    await own._watch.look()
+    silent = SessionOptions(
+        input=InputOptions(modality=Modality.TEXT), output=OutputOptions(modality=Modality.TEXT)
+    )
+    for asked, named in (
+        (SessionOptions(), ["stt_model", "llm_model", "tts_model"]),
+        (silent, ["llm_model"]),
+    ):
+        told = prepare(plan_for_client(asked), Identity("acc_1", "ses_1"), own).warnings
+        assert [warning.partition(" ")[0] for warning in told] == named

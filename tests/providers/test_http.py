@@ -135,6 +135,20 @@ def test_a_key_never_shows_in_a_representation() -> None:
     assert server.url("models") == "http://localhost/v1/models"
 
 
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://h/v1?key=a", "http://h/v1/models?key=a"),
+        ("http://h/v1/?api-version=1&key=a", "http://h/v1/models?api-version=1&key=a"),
+        ("http://ann:pw@h:8000/v1", "http://ann:pw@h:8000/v1/models"),
+        ("http://h", "http://h/models"),
+        ("http://h/v1#part", "http://h/v1/models"),
+    ],
+)
+def test_the_query_of_an_address_stays_behind_the_path(base: str, url: str) -> None:
+    assert ModelServer(base, "small").url("models") == url
+
+
 class Attempts:
     """Streams that fail by script: each a list of parts, the last of which may be an error."""
 

@@ -134,8 +134,11 @@ async def test_a_type_that_is_not_installed_is_refused_with_those_that_are(tones
     assert "one of openai, tones; got 'acme'" in await refused(type="acme")
 
 
+@pytest.mark.parametrize(
+    "failure", ["ProviderUnreachable('gone', provider='x')", "OSError()", "KeyError('weights')"]
+)
 async def test_what_cannot_load_does_not_keep_the_server_from_starting(
-    install: Install, models_dir: Path, capsys: pytest.CaptureFixture[str]
+    install: Install, models_dir: Path, failure: str
 ) -> None:
     module = """
 from nur_server.errors import ProviderUnreachable
@@ -143,11 +146,11 @@ from nur_server.providers.plugins import BuiltEngine
 from nur_server.providers.scripted import ScriptedLanguageModel
 
 async def fail():
-    raise ProviderUnreachable("gone", provider="x")
+    raise {failure}
 
 def engine(config):
     return BuiltEngine(ScriptedLanguageModel(["Hi."], name=config.name), load=fail, close=fail)
-"""
+""".replace("{failure}", failure)
     install(package("nur-late", 'late = "nur_late:engine"'), nur_late=module)
     row = {"name": "mine", "kind": "llm", "type": "late"}
     own = await Catalogue.load(

@@ -253,3 +253,4 @@ async def test_closing_closes_the_socket() -> None:
 def test_the_socket_lies_beside_the_other_endpoints() -> None:
     assert realtime_url("http://gpu:8000/v1/") == "ws://gpu:8000/v1/realtime"
     assert realtime_url("https://gpu/v1") == "wss://gpu/v1/realtime"
+    assert realtime_url("https://gpu/v1?key=a") == "wss://gpu/v1/realtime?key=a"

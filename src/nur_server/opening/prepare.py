@@ -57,7 +57,7 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
     unheeded = (
         *_unheeded(stt, listen),
         *_unable(llm, tts, options),
-        *_failing(catalogue, stt.model_id, llm.model_id, tts.model_id),
+        *_failing(catalogue, options, stt.model_id, llm.model_id, tts.model_id),
     )
     warnings = (*plan.warnings, *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
     return SessionSetup(
@@ -96,7 +96,7 @@ def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
     unheeded = (
         *_unheeded(stt, _listen(options)),
         *_unable(llm, tts, options),
-        *_failing(catalogue, stt.model_id, llm.model_id, tts.model_id),
+        *_failing(catalogue, options, stt.model_id, llm.model_id, tts.model_id),
     )
     return (*ineffective(options), *stt.warnings, *llm.warnings, *tts.warnings, *unheeded)
 
@@ -195,12 +195,14 @@ def _voice(plan: SessionPlan, catalogue: Catalogue) -> voices.Voice:
         ) from None
 
 
-def _failing(catalogue: Catalogue, stt: str, llm: str, tts: str) -> tuple[str, ...]:
-    """Warnings about engines that cannot be used at the moment."""
+def _failing(
+    catalogue: Catalogue, asked: SessionOptions, stt: str, llm: str, tts: str
+) -> tuple[str, ...]:
+    """Warnings about engines that are needed and cannot be used at the moment."""
     problems = (
-        catalogue.problem("stt", stt),
+        catalogue.problem("stt", stt) if asked.hears_audio else None,
         catalogue.problem("llm", llm),
-        catalogue.problem("tts", tts),
+        catalogue.problem("tts", tts) if asked.speaks else None,
     )
     return tuple(problem for problem in problems if problem is not None)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import orjson
@@ -64,7 +65,9 @@ class ModelServer:
     api_key: str | None = field(default=None, repr=False)
 
     def url(self, path: str) -> str:
-        return f"{self.base_url.rstrip('/')}/{path}"
+        """The address of `path`; a query of the base, which some servers want, stays behind it."""
+        parts = urlsplit(self.base_url)
+        return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{path}", fragment=""))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -37,7 +37,7 @@ from nur_server.providers.plugins import BuiltEngine, Step, build
 from nur_server.providers.polyglot import Polyglot
 from nur_server.providers.silero import SileroVad
 from nur_server.providers.smart_turn import SmartTurn
-from nur_server.redaction import shown_address
+from nur_server.redaction import redacted, shown_address
 from nur_server.settings import Settings
 
 log = structlog.get_logger()
@@ -209,8 +209,9 @@ async def _load(name: str, load: Step) -> None:
     try:
         async with asyncio.timeout(LOAD_SECONDS):
             await load()
-    except (NurError, TimeoutError, OSError) as error:
-        log.warning("engine did not load", engine=name, error=type(error).__name__)
+    except Exception as error:
+        reason = redacted(error.message) if isinstance(error, NurError) else ""
+        log.warning("engine did not load", engine=name, error=type(error).__name__, reason=reason)
 
 
 def _speech_to_text(settings: Settings, table: _Table, opened: _Opened) -> list[SpeechToText]:
@@ -318,5 +319,5 @@ async def _bounded(close: Step) -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await close()
-    except (TimeoutError, NurError, OSError) as error:
+    except Exception as error:
         log.warning("engine did not close", error=type(error).__name__)

@@ -300,4 +300,4 @@ def realtime_url(base_url: str) -> str:
     """`http://host/v1` → `ws://host/v1/realtime`."""
     parts = urlsplit(base_url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    return urlunsplit((scheme, parts.netloc, f"{parts.path.rstrip('/')}/realtime", "", ""))
+    return urlunsplit((scheme, parts.netloc, f"{parts.path.rstrip('/')}/realtime", parts.query, ""))
