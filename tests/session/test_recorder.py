@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,6 +206,57 @@ async def test_a_full_disk_ends_the_recording_and_says_so() -> None:
     recorder.cut()
     recorder.stop()
     assert await recorder.next() is None
+    await recorders.close()
+
+
+class Away(Shelf):
+    """An archive whose records cannot be written so many times."""
+
+    def __init__(self, step: str, times: int, room: int = 10**9) -> None:
+        super().__init__(room=room)
+        self._step, self._left = step, times
+        self.tries = 0
+
+    def _try(self, step: str) -> None:
+        if step == self._step:
+            self.tries += 1
+            if self.tries <= self._left:
+                raise Unavailable("the database cannot be used", code="database_unavailable")
+
+    async def begin(self, *about: Any) -> str:
+        self._try("begin")
+        return await super().begin(*about)
+
+    async def finish(self, *about: Any) -> None:
+        self._try("finish")
+        await super().finish(*about)
+
+    async def fail(self, *about: Any) -> None:
+        self._try("fail")
+        await super().fail(*about)
+
+
+@pytest.mark.parametrize(
+    ("step", "room"), [("begin", 10**9), ("finish", 10**9), ("fail", 10), ("begin", 10)]
+)
+async def test_a_recording_is_closed_once_its_records_can_be_written_again(
+    step: str, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nur_server.session.recorder.RETRY_SECONDS", 0.001)
+    shelf, clock = Away(step, 5, room), ManualClock()
+    recorders = Recorders(shelf, clock)
+    recorder = recorders.open(SETUP)
+    for _ in range(200):
+        clock.advance(0.02)
+        recorder.heard(sound())
+        await asyncio.sleep(0)
+    recorder.stop()
+    await recorders.settled()
+    assert shelf.tries == 6
+    if room == 10:
+        assert shelf.failure == "disk_full"
+    else:
+        assert (shelf.failure, shelf.duration_seconds) == (None, 4.0)
     await recorders.close()
 
 

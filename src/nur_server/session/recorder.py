@@ -8,11 +8,11 @@ archive fails the recording ends there and says why.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import structlog
@@ -41,13 +41,20 @@ SILENCE_SECONDS = 10
 ARCHIVE_SECONDS = 10.0
 """Longest wait for the archive to keep a piece."""
 FINISH_SECONDS = 120.0
+RETRY_SECONDS = 0.5
+MAX_RETRY_SECONDS = 5.0
+"""Between two tries to note a recording's beginning or end in a store that is away."""
+STORE_AWAY = frozenset({"database_unavailable", "database_busy"})
+"""Codes of errors of the store that holds the records, rather than of the place for the audio."""
 THREADS = 2
 
 Samples = NDArray[np.int16]
+Result = TypeVar("Result")
 
 
 class Archive(Protocol):
-    """Where recordings are kept. Raises `NurError` where it cannot."""
+    """Where recordings are kept. Raises `NurError` where it cannot: with a code of `STORE_AWAY`
+    the same may be asked for again."""
 
     async def begin(
         self, account_id: str, session_id: str, agent_id: str | None, keep_days: int | None
@@ -294,10 +301,12 @@ class Recorders:
 
     async def _record(self, setup: SessionSetup, recorder: Recorder) -> None:
         try:
-            async with asyncio.timeout(ARCHIVE_SECONDS):
-                recording_id = await self._archive.begin(
+            recording_id = await _insist(
+                lambda: self._archive.begin(
                     setup.account_id, setup.session_id, setup.agent_id, setup.keep_recording_days
-                )
+                ),
+                ARCHIVE_SECONDS,
+            )
         except Exception as error:
             self._broke_off(recorder, setup.session_id, error)
             return
@@ -320,9 +329,10 @@ class Recorders:
         rest, header = await loop.run_in_executor(self._threads, encoder.close)
         async with asyncio.timeout(FINISH_SECONDS):
             await self._archive.append(recording_id, rest)
-            await self._archive.finish(
-                recording_id, header, mixer.position / RATE, recorder.lost_samples / RATE
-            )
+        lasted, lost = mixer.position / RATE, recorder.lost_samples / RATE
+        await _insist(
+            lambda: self._archive.finish(recording_id, header, lasted, lost), FINISH_SECONDS
+        )
 
     def _broke_off(self, recorder: Recorder, session_id: str, error: Exception) -> NurError:
         recorder.give_up()
@@ -343,10 +353,27 @@ class Recorders:
 
     async def _tell(self, recording_id: str, failure: NurError) -> None:
         try:
-            async with asyncio.timeout(FINISH_SECONDS):
-                await self._archive.fail(recording_id, failure.code, failure.message)
+            await _insist(
+                lambda: self._archive.fail(recording_id, failure.code, failure.message),
+                FINISH_SECONDS,
+            )
         except (NurError, TimeoutError):
             log.warning("recording.not_closed", recording_id=recording_id)
+
+
+async def _insist(work: Callable[[], Awaitable[Result]], seconds: float) -> Result:
+    """Do work on a recording's record, and again for as long as the store that it stands in is
+    away. Each time within `seconds`."""
+    pause = RETRY_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                return await work()
+        except Unavailable as error:
+            if error.code not in STORE_AWAY:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, MAX_RETRY_SECONDS)
 
 
 def _encode(mixer: Mixer, encoder: FlacEncoder, batch: Batch) -> bytes:

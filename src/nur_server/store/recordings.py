@@ -122,8 +122,10 @@ class RecordingArchive:
     async def finish(
         self, recording_id: str, header: bytes, duration_seconds: float, lost_seconds: float
     ) -> None:
-        await self._writers[recording_id].finish(header)
-        del self._writers[recording_id]
+        """May be repeated where the database did not take it."""
+        if (writer := self._writers.get(recording_id)) is not None:
+            await writer.finish(header)
+            del self._writers[recording_id]
         record = await _find(self._database, RecordingRow.id == recording_id)
         await _close(
             self._database,
