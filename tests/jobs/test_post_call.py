@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import select
 
@@ -110,6 +111,38 @@ async def test_values_of_another_kind_are_not_kept(database: Database) -> None:
     session_id = await desk.conversation("Where is order 1042?")
     await desk.work(session_id)
     assert (await desk.read(session_id)).fields == NOTHING
+
+
+ODD = [
+    r'{"summary": "half \ud800 of it", "order_number": 7}',
+    r'{"summary": "half \u0000 of it", "order_number": 7, "\udfff": 1}',
+    '{"summary": "half \ud83d of it", "order_number": 7}',
+    '{"summary": "half \x00 of it", "order_number": 7}',
+]
+
+
+@pytest.mark.parametrize("written", ODD)
+async def test_text_that_cannot_be_encoded_is_made_harmless(
+    database: Database, written: str
+) -> None:
+    await Webhooks(database, ACCOUNT).create(WebhookFields(url="https://example.com/"))
+    desk = Desk(database, written, calls_tools=False)
+    session_id = await desk.conversation("Where is order 7?")
+    await desk.work(session_id)
+    found = await desk.read(session_id)
+    assert (found.status, found.summary) == (AnalysisStatus.READY, "half \ufffd of it")
+    async with database.read() as reading:
+        (event,) = await reading.scalars(select(WebhookEventRow))
+    assert orjson.loads(orjson.dumps(event.data))["summary"] == "half \ufffd of it"
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity", "1" + "0" * 400])
+async def test_a_number_nobody_can_write_is_not_noted(database: Database, number: str) -> None:
+    written = f'{{"summary": "Fine.", "order_number": {number}}}'
+    desk = Desk(database, written, calls_tools=False)
+    session_id = await desk.conversation("Where is order 7?")
+    await desk.work(session_id)
+    assert (await desk.read(session_id)).fields["order_number"] is None
 
 
 @pytest.mark.parametrize("reply", ["I cannot tell.", '{"summary": 1}', [Call("note", "{")]])

@@ -1,6 +1,7 @@
 """A session end to end, with scripted engines, in virtual time."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -146,6 +147,24 @@ async def test_the_server_runs_a_tool_after_it_was_journalled() -> None:
         await s.speak(1.0)
         await asyncio.sleep(3)
         assert journalled == [1]
+        assert s.memory.said_by("agent")[-1] == "It is there."
+
+
+@pytest.mark.parametrize(
+    "arguments", [r'{"a": "\ud800"}', r'{"a": "\u0000"}', '{"a": "\ud800"}', '{"a": "\\udc00\x00"}']
+)
+async def test_arguments_that_cannot_be_encoded_are_made_harmless(arguments: str) -> None:
+    tool = replace(TOOL, runner=ToolRunner.SERVER)
+    server = ScriptedToolServer({"lookup": lambda *_: "half \ud800 of it"})
+    replies = [[Call("lookup", arguments, "c1")], "It is there."]
+    async with scene(
+        config=replace(CONFIG, tools=(tool,)), replies=replies, hears=["Is it?"], tool_server=server
+    ) as s:
+        await s.speak(1.0)
+        await asyncio.sleep(3)
+        for record in s.memory.tools:
+            assert set(json.loads(record.arguments)["a"]) == {"\ufffd"}
+        assert s.memory.tools[-1].result == "half \ufffd of it"
         assert s.memory.said_by("agent")[-1] == "It is there."
 
 

@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import asdict, replace
 
 import pytest
+from sqlalchemy import text
 
 from nur_server.clock import ManualClock
 from nur_server.conversation.events import EndedReason
@@ -61,7 +62,25 @@ async def test_text_no_database_can_hold_is_replaced(agents: Agents) -> None:
     made = await agents.create(agent(name="a\x00b\ud800c", metadata={"k": "\x00\ud800"}))
     read = await agents.get(made.id)
     assert read.name == "a\ufffdb\ufffdc"
-    assert read.metadata == {"k": "\x00\ud800"}
+    assert read.metadata == {"k": "\ufffd\ufffd"}
+
+
+async def test_text_that_was_stored_before_it_was_made_harmless_can_be_read(
+    database: Database, agents: Agents
+) -> None:
+    made = await agents.create(agent())
+    stored = r'{"a": "\ud800", "b": ["\u0000"], "c": "\\ud800", "d": NaN, "e": 1e999}'
+    if database.url.get_backend_name() == "postgresql":
+        stored = r'{"a": "\udfff", "b": ["\u0000"], "c": "\\ud800", "d": null, "e": 1e999}'
+    async with database.write() as session:
+        await session.execute(
+            text("UPDATE agents SET metadata = CAST(:stored AS JSON)")
+            if database.url.get_backend_name() == "postgresql"
+            else text("UPDATE agents SET metadata = :stored"),
+            {"stored": stored},
+        )
+    read = await agents.get(made.id)
+    assert read.metadata == {"a": "\ufffd", "b": ["\ufffd"], "c": "\\ud800", "d": None, "e": None}
 
 
 async def test_a_change_touches_what_it_names(agents: Agents, clock: ManualClock) -> None:

@@ -14,6 +14,7 @@ from nur_server.clock import iso
 from nur_server.conversation.record import ToolRecord, Turn
 from nur_server.store.analyses import AnalysisRecord
 from nur_server.store.records import AgentFields, AgentRecord, KeyRecord, SessionRecord
+from nur_server.text.encoding import well_formed_json
 
 
 class Shown(BaseModel):
@@ -241,7 +242,7 @@ def _tool_call_object(call: ToolRecord) -> ToolCallObject:
 
 def _arguments(text: str) -> Any:
     try:
-        return json.loads(text or "{}", parse_constant=str)
+        return json.loads(well_formed_json(text or "{}"), parse_constant=str)
     except (ValueError, RecursionError):
         return text
 

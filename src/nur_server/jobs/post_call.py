@@ -26,6 +26,7 @@ from nur_server.store.analyses import (
 )
 from nur_server.store.engine import Database
 from nur_server.store.turns import Turns
+from nur_server.text.encoding import read_json
 
 OFFLINE = "offline"
 """The model that is none: it answers by rule."""
@@ -161,7 +162,7 @@ def _object_in(text: str) -> dict[str, Any] | None:
     """The JSON object in a text that may have more around it."""
     start, end = text.find("{"), text.rfind("}")
     try:
-        found = json.loads(text[start : end + 1]) if start >= 0 else None
+        found = read_json(text[start : end + 1]) if start >= 0 else None
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

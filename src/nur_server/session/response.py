@@ -31,7 +31,7 @@ from nur_server.ports import (
 )
 from nur_server.session.host import Feed
 from nur_server.session.setup import SessionSetup
-from nur_server.text.encoding import well_formed
+from nur_server.text.encoding import well_formed, well_formed_json
 
 log = structlog.get_logger()
 
@@ -132,8 +132,9 @@ class ResponseMaker:
                 said = well_formed(text)
                 self._feed(lambda at: ReplyText(at, self._id, said))
             case ToolCallDelta():
-                call = [well_formed(x) for x in (part.call_id, part.name, part.arguments)]
-                self._feed(lambda at: ReplyToolCall(at, self._id, *call))
+                call_id, name = well_formed(part.call_id), well_formed(part.name)
+                arguments = well_formed_json(part.arguments)
+                self._feed(lambda at: ReplyToolCall(at, self._id, call_id, name, arguments))
             case ReplyEnd(finish_reason):
                 reason = well_formed(finish_reason)
                 self._feed(lambda at: ReplyFinished(at, self._id, reason))

@@ -4,6 +4,8 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from nur_server.text.encoding import reread_json, write_json
+
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 10.0
 RECYCLE_SECONDS = 1800
@@ -16,6 +18,8 @@ def open_engines(url: URL, pool_seconds: float) -> tuple[AsyncEngine, AsyncEngin
     engine = create_async_engine(
         url,
         connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
+        json_serializer=write_json,
+        json_deserializer=reread_json,
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=pool_seconds,

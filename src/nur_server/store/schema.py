@@ -1,7 +1,8 @@
 """The tables. One definition for SQLite and PostgreSQL; `migrations/` leads up to it.
 
 Text holds no NUL and no lone surrogate: PostgreSQL can store neither, so both are replaced by
-U+FFFD on the way in, on every database alike. JSON is kept as text in the order it came.
+U+FFFD on the way in, on every database alike. JSON is kept as text in the order it came, with its
+text made harmless in the same way, on the way in and, for what is stored already, out.
 """
 
 import re

@@ -12,6 +12,8 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from nur_server.text.encoding import reread_json, write_json
+
 BUSY_SECONDS = 10.0
 """Longest wait for another process to finish writing."""
 READERS = 4
@@ -49,6 +51,8 @@ def _engine(url: URL, begin: str, pragmas: tuple[str, ...], **pool: Any) -> Asyn
     engine = create_async_engine(
         url,
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        json_serializer=write_json,
+        json_deserializer=reread_json,
         hide_parameters=True,  # errors are logged: what was said, and secrets, are not
         **pool,
     )

@@ -185,6 +185,22 @@ async def test_a_bad_filter_is_named(server: Server, query: str, param: str) -> 
 # Transcripts
 
 
+@pytest.mark.parametrize(
+    "arguments", [r'{"a": "\ud800"}', r'{"\udfff": 1}', r'["\u0000"]', r'{"a": \ud83d', "\\ud800"]
+)
+async def test_a_transcript_shows_arguments_that_cannot_be_encoded(
+    server: Server, arguments: str
+) -> None:
+    session = await server.make_session((await server.make_agent())["id"])
+    call = ToolRecord("call_1", "look_up", arguments, ToolStatus.REFUSED, "No.", 1, 1)
+    sink = StoreSink(server.services.database, server.services.node_id)
+    turn = Turn(0, "i0", Speaker.AGENT, "Hm.", 0, 1, "greeting", tool_calls=(call,))
+    await sink.turn_finished(session["id"], turn)
+    transcript = await server.call("GET", f"/v1/sessions/{session['id']}/transcript")
+    (shown,) = transcript["turns"][0]["tool_calls"]
+    assert "\ufffd" in str(shown["arguments"]) or "\\ufffd" in str(shown["arguments"])
+
+
 async def test_a_transcript_is_what_was_heard(server: Server) -> None:
     agent = await server.make_agent()
     session = await server.make_session(agent["id"])
