@@ -92,6 +92,8 @@ class ReplyRequest:
     tools: tuple[ToolSpec, ...] = ()
     temperature: float | None = None
     max_tokens: int | None = None
+    patience_seconds: float | None = None
+    """Longest wait for each piece of the answer. None: the adapter's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ ReplyPart = TextDelta | ToolCallDelta | ReplyEnd
 class LanguageModelCapabilities:
     calls_tools: bool
     """Whether it may be sent tools."""
+    loads_at_first_question: bool = False
+    """Whether its server may have to load it first: it is then asked before it is needed."""
 
 
 class LanguageModel(Protocol):

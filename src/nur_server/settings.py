@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     """Refuse a known model whose server is not configured, rather than use the default."""
     model_timeout_seconds: float = Field(default=10.0, gt=0)
     """Longest wait for the next piece of a model's answer."""
+    warm_models: bool = True
+    """Ask a language model for one token at the start and when a session opens, so that it is
+    loaded before somebody waits for it."""
 
     # Limits
 

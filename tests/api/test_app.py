@@ -1,3 +1,4 @@
+import asyncio
 import re
 from pathlib import Path
 
@@ -5,7 +6,12 @@ import pytest
 
 from nur_server.api.app import create_app, database_url
 from nur_server.errors import NurError
+from nur_server.opening.plan import SessionPlan
+from nur_server.opening.prepare import Identity
+from nur_server.ports import LanguageModelCapabilities
 from nur_server.providers.catalogue import Catalogue
+from nur_server.providers.scripted import ScriptedLanguageModel
+from nur_server.providers.warming import QUESTION
 from nur_server.settings import Settings
 from nur_server.store.records import NewKey
 from tests.api.conftest import Server, Start, running
@@ -95,6 +101,25 @@ async def test_what_a_dead_server_left_live_is_ended(tmp_path: Path) -> None:
     async with app.router.lifespan_context(app):
         record = await app.state.services.sessions("acc_default").get(session["id"])
     assert (record.status, record.error_code) == ("ended", "session_lost")
+
+
+class LoadedModel(ScriptedLanguageModel):
+    """One whose server loads it at the first question."""
+
+    @property
+    def capabilities(self) -> LanguageModelCapabilities:
+        return LanguageModelCapabilities(calls_tools=True, loads_at_first_question=True)
+
+
+async def test_the_model_is_loaded_at_the_start_and_for_a_session(tmp_path: Path) -> None:
+    model = LoadedModel([])
+    async with running(tmp_path / "data", catalogue=Catalogue.scripted(llm=model)) as server:
+        await asyncio.sleep(0)
+        assert model.requests == [QUESTION]
+        identity = Identity("acc_default", "ses_0123456789ab")
+        server.services.opener.prepare(SessionPlan(), identity)
+        await asyncio.sleep(0)
+        assert model.requests == [QUESTION, QUESTION]
 
 
 async def test_a_database_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

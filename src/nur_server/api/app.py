@@ -279,6 +279,7 @@ async def _start(
     catalogue = given.catalogue or await Catalogue.load(settings)
     if given.catalogue is None:
         stack.push_async_callback(_bounded, "catalogue", catalogue.close)
+    catalogue.warm(catalogue.language_model().engine)
     toolbox = Toolbox(clock, allow_private=settings.allow_private_urls)
     stack.push_async_callback(_bounded, "tools", toolbox.stop)
     blobs = open_blobs(recording_links.blobs_url(settings))

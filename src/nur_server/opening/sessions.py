@@ -36,13 +36,14 @@ class Opener:
     def prepare(
         self, plan: SessionPlan, identity: Identity, adapt: Adapt = unchanged
     ) -> "PreparedSession":
-        """Check a plan before anybody is rung for it.
+        """Check a plan before anybody is rung for it, and have its model loaded.
 
         Raises `InvalidRequest` for what it asks for and this server does not have.
         """
         self.check_tools(plan)
         setup = adapt(prepare(plan, identity, self.catalogue))
         endpoints = tool_endpoints(plan, allow_private=self.allow_private_urls)
+        self.catalogue.warm(setup.llm)
         return PreparedSession(self, plan, identity, adapt, setup, endpoints)
 
     async def open(

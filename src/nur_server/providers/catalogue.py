@@ -28,6 +28,7 @@ from nur_server.providers.scripted import (
     ScriptedVoiceActivity,
 )
 from nur_server.providers.voices import Voice
+from nur_server.providers.warming import Warmth
 from nur_server.providers.watching import EngineState, EngineWatch
 from nur_server.settings import Settings
 
@@ -49,6 +50,7 @@ class Catalogue:
         found: FoundServer | None = None,
         resources: AsyncExitStack | None = None,
         model_seconds: float = MODEL_SECONDS,
+        warms: bool = True,
     ) -> None:
         """A catalogue of these engines. `resources` are closed with it."""
         made_by = partial(_providers, remotes)
@@ -62,6 +64,9 @@ class Catalogue:
         self._resources = resources or AsyncExitStack()
         self.model_seconds = model_seconds
         """How long engines have for each piece of their answers."""
+        self._warms = warms
+        self._warmth = Warmth()
+        self._resources.push_async_callback(self._warmth.close)
         self.found = found
         """The model server that was found running on this machine."""
 
@@ -87,6 +92,7 @@ class Catalogue:
             found=loaded.found,
             resources=loaded.resources,
             model_seconds=settings.model_timeout_seconds,
+            warms=settings.warm_models,
         )
 
     @classmethod
@@ -207,6 +213,11 @@ class Catalogue:
     async def watch(self, stopping: asyncio.Event) -> None:
         """Look after the engines that the settings name, until `stopping`."""
         await self._watch.run(stopping)
+
+    def warm(self, model: LanguageModel) -> None:
+        """See that `model` is loaded before somebody waits for it. Returns at once."""
+        if self._warms:
+            self._warmth.warm(model)
 
     @property
     def vad(self) -> VoiceActivityDetector:

@@ -40,7 +40,10 @@ class FallbackModel:
     @property
     def capabilities(self) -> LanguageModelCapabilities:
         one, other = self._first.capabilities, self._second.capabilities
-        return LanguageModelCapabilities(calls_tools=one.calls_tools or other.calls_tools)
+        return LanguageModelCapabilities(
+            calls_tools=one.calls_tools or other.calls_tools,
+            loads_at_first_question=one.loads_at_first_question,
+        )
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         """The first model's answer, or the second's. Raises the `ProviderError` of the last one

@@ -21,6 +21,7 @@ from nur_server.providers.chat_dialect import NEVER_THE_REQUEST, ChatDialect
 from nur_server.providers.chat_shortening import prompt_characters, shortened
 from nur_server.providers.event_stream import ServerEvent, server_events
 from nur_server.providers.http import (
+    CONNECT_SECONDS,
     ModelServer,
     answered,
     content_type,
@@ -73,7 +74,7 @@ class OpenAIChat:
 
     @property
     def capabilities(self) -> LanguageModelCapabilities:
-        return LanguageModelCapabilities(calls_tools=True)
+        return LanguageModelCapabilities(calls_tools=True, loads_at_first_question=True)
 
     def reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
         """The answer in parts; asked for again while nothing of it was yielded and the server may
@@ -81,16 +82,19 @@ class OpenAIChat:
 
         Raises `ProviderError`s; one raised after the first part is never `retryable`.
         """
-        return retried(lambda: self._reply(request), patience_seconds=self._chunk_seconds)
+        seconds = request.patience_seconds or self._chunk_seconds
+        return retried(lambda: self._reply(request, seconds), patience_seconds=seconds)
 
-    async def _reply(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart, None]:
+    async def _reply(
+        self, request: ReplyRequest, seconds: float
+    ) -> AsyncGenerator[ReplyPart, None]:
         """The answer to the request in a form that the server takes."""
         form = _Form(request, self._dialect)
         for concessions in range(MOST_CONCESSIONS + 1):
             payload = form.payload(self._server.model)
             is_answering = False
             try:
-                async with aclosing(self._ask(payload)) as parts:
+                async with aclosing(self._ask(payload, seconds)) as parts:
                     async for part in parts:
                         is_answering = True
                         self._dialect = form.dialect
@@ -103,26 +107,29 @@ class OpenAIChat:
                     raise
                 log.info("asking the model server in another form", llm=self._name)
 
-    async def _ask(self, payload: dict[str, Any]) -> AsyncGenerator[ReplyPart, None]:
+    async def _ask(
+        self, payload: dict[str, Any], seconds: float
+    ) -> AsyncGenerator[ReplyPart, None]:
         async with answered(
             self._client,
             self._name,
             "POST",
             self._server.url("chat/completions"),
-            within_seconds=self._chunk_seconds,
+            within_seconds=seconds,
+            timeout=httpx2.Timeout(seconds, connect=CONNECT_SECONDS),
             headers={**self._server.headers, "Accept": "text/event-stream"},
             json=payload,
         ) as response:
             answer = ChatAnswer(self._name, begins_in_thought=self._begins_in_thought)
             kind = content_type(response)
             if kind == "application/json":
-                whole = await read_json(response, self._name, self._chunk_seconds)
+                whole = await read_json(response, self._name, seconds)
                 for part in answer.take(whole):
                     yield part
                 has_end = True
             elif kind in ("text/event-stream", "text/plain", "application/x-ndjson", ""):
                 has_end = False
-                async with aclosing(self._events(response, answer)) as events:
+                async with aclosing(self._events(response, answer, seconds)) as events:
                     async for event in events:
                         has_end = has_end or event.is_last
                         for part in () if has_end else answer.take(self._chunk(event), event.name):
@@ -135,11 +142,11 @@ class OpenAIChat:
                 self._begins_in_thought = True
 
     async def _events(
-        self, response: httpx2.Response, answer: ChatAnswer
+        self, response: httpx2.Response, answer: ChatAnswer, seconds: float
     ) -> AsyncGenerator[ServerEvent, None]:
         """The stream's events up to its end. A reason to finish is not the end, but who has given
         one is not waited for as long; what breaks then breaks nothing."""
-        events = server_events(response, self._name, self._chunk_seconds)
+        events = server_events(response, self._name, seconds)
         async with aclosing(events):
             while True:
                 try:
