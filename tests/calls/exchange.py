@@ -157,7 +157,7 @@ async def exchange(
         carriers.add(engine)
     service = CallService(
         database=database,
-        opener=Opener(catalogue, live, toolbox, allow_private_urls=False),
+        opener=Opener(catalogue, live, toolbox),
         carriers=carriers,
         clock=clock,
         node_id=NODE,

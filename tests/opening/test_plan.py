@@ -1,5 +1,6 @@
 """Agent, session and `session.update` become one configuration."""
 
+import base64
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -342,14 +343,56 @@ def test_an_agent_s_fields_reach_the_session() -> None:
     assert (running.agent_id, running.max_tokens) == ("agt_1", 100)
 
 
-def test_tools_given_later_are_told_of_the_session_too() -> None:
-    begun = plan_for_agent(
-        agent(tool_url="https://example.com/tools"),
-        session(context={"name": "Ada"}, metadata={"ticket": "42"}),
-    )
-    changed = update(begun, part(tools=[LOOKUP]))
-    (endpoint,) = tool_endpoints(changed, allow_private=False).values()
-    assert (endpoint.context, endpoint.metadata) == ({"name": "Ada"}, {"ticket": "42"})
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+OWNED = agent(
+    tool_url="https://example.com/tools",
+    tools=(LOOKUP, {**AT_AN_ADDRESS, "name": "refund"}),
+    settings={"tool_secret": SECRET},
+)
+TOLD = session(context={"name": "Ada"}, metadata={"ticket": "42"})
+
+
+def test_an_agent_s_own_tools_given_back_stay_its_own() -> None:
+    begun = plan_for_agent(OWNED, TOLD)
+    for given in (echoed(begun)["tools"], list(OWNED.tools)):
+        changed = update(begun, part(tools=given))
+        shared, own = tool_endpoints(changed).values()
+        assert (shared.context, shared.metadata) == ({"name": "Ada"}, {"ticket": "42"})
+        assert (shared.signing_secret, own.signing_secret) == (SECRET, SECRET)
+        assert (shared.is_trusted, own.is_trusted) == (True, True)
+        assert {tool.spec.runner for tool in changed.tools} == {ToolRunner.SERVER}
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"name": "another", "parameters": {}},
+        {**LOOKUP, "description": "Something else"},
+        {**LOOKUP, "parameters": {"order": {"type": "integer"}}},
+        {"type": "function", "function": {"name": "lookup_order", "parameters": {}}},
+    ],
+)
+def test_a_client_s_tool_is_never_sent_to_the_agent_s_address(tool: dict[str, Any]) -> None:
+    changed = update(plan_for_agent(OWNED, TOLD), part(tools=[tool]))
+    assert tool_endpoints(changed) == {}
+    assert changed.tools[0].spec.runner is ToolRunner.CLIENT
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"name": "another", "http": {"url": "https://visitor.example/"}},
+        {"name": "refund", "http": {"url": "https://visitor.example/"}},
+        {**LOOKUP, "http": {"url": "https://example.com/tools"}},
+        {"name": "refund", "http": {"url": "https://example.com/orders", "http_method": "GET"}},
+    ],
+)
+def test_a_client_s_tool_is_never_signed_for(tool: dict[str, Any]) -> None:
+    changed = update(plan_for_agent(OWNED, TOLD), part(tools=[tool]))
+    (endpoint,) = tool_endpoints(changed).values()
+    assert endpoint.signing_secret is None
+    assert not endpoint.is_trusted
+    assert not endpoint.context
 
 
 def test_the_session_s_own_opening_line_wins() -> None:
@@ -517,7 +560,7 @@ def test_the_echo_shows_tools_flat_and_without_secrets() -> None:
 def test_a_client_s_own_tool_may_run_at_an_address() -> None:
     configuration = from_update(part(tools=[AT_AN_ADDRESS]))
     assert made(configuration).conversation.tools[0].runner is ToolRunner.SERVER
-    found = tool_endpoints(configuration, allow_private=False)
+    found = tool_endpoints(configuration)
     assert found["lookup_order"].url == "https://example.com/orders"
     assert dict(found["lookup_order"].headers) == {"X-Token": "secret"}
 
@@ -526,16 +569,15 @@ def test_an_address_this_server_may_not_call_is_refused() -> None:
     private = {**LOOKUP, "http": {"url": "http://127.0.0.1:1/orders"}}
     configuration = from_update(part(tools=[private]))
     with pytest.raises(InvalidRequest) as error:
-        tool_endpoints(configuration, allow_private=False)
+        tool_endpoints(configuration)
     assert error.value.param == "tools[0].http.url"
-    assert tool_endpoints(configuration, allow_private=True)
 
 
 def test_tools_given_back_as_they_are_shown_keep_their_secrets() -> None:
     begun = from_update(part(tools=[AT_AN_ADDRESS]))
     shown = echoed(begun)["tools"]
     changed = update(begun, part(tools=shown))
-    found = tool_endpoints(changed, allow_private=False)
+    found = tool_endpoints(changed)
     assert dict(found["lookup_order"].headers) == {"X-Token": "secret"}
 
 

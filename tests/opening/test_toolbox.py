@@ -24,7 +24,7 @@ async def endpoints_of(server: Server, agent_id: str, **session: Any) -> dict[st
     agent = await server.services.agents(DEFAULT_ACCOUNT).get(agent_id)
     made = await server.make_session(agent_id, **session)
     record = await find_session(server.services.database, made["id"])
-    return tool_endpoints(plan_for_agent(agent, record), allow_private=False)
+    return tool_endpoints(plan_for_agent(agent, record))
 
 
 async def test_a_stored_sessions_tools_run_where_its_agent_says(server: Server) -> None:

@@ -50,7 +50,9 @@ def tools(endpoint: ToolEndpoint | None, session_id: str = "ses_1", **more: Any)
 async def call(
     server: ScriptedServer, asked: ToolRequest, path: str = "/tool", **endpoint: Any
 ) -> ToolResult:
-    runner = tools(ToolEndpoint(f"{server.url}{path}", **endpoint), asked.session_id)
+    runner = tools(
+        ToolEndpoint(f"{server.url}{path}", **{"is_trusted": True, **endpoint}), asked.session_id
+    )
     try:
         return await runner.call(asked)
     finally:
@@ -103,6 +105,7 @@ async def test_a_tool_url_gets_an_event_with_both_forms_of_the_arguments() -> No
             payload=ToolPayload.WEBHOOK,
             context={"plan": "gold"},
             metadata={"user": "1"},
+            is_trusted=True,
         )
         runner = tools(endpoint, clock=clock)
         await runner.call(request(order_id="7"))
@@ -238,7 +241,7 @@ async def test_a_private_address_is_never_asked() -> None:
     ("endpoint", "reason"),
     [
         (None, "has no address"),
-        (ToolEndpoint("http://127.0.0.1:1/"), "could not be reached"),
+        (ToolEndpoint("http://127.0.0.1:1/", is_trusted=True), "could not be reached"),
         (ToolEndpoint("gopher://x/"), "could not be reached"),
         (ToolEndpoint("http://[::1"), "could not be reached"),
         (
@@ -290,3 +293,14 @@ async def test_a_connection_that_never_came_about_is_tried_once_more(
     result = await runner.call(request())
     await runner.close()
     assert (transport.attempts, result.is_error) == (attempts, is_error)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"])
+async def test_a_client_s_tool_reaches_no_private_address_whatever_is_allowed(host: str) -> None:
+    async with running(answers("secret of the inside")) as server:
+        runner = tools(ToolEndpoint(f"http://{host}:{server.port}/"), allow_private=True)
+        result = await runner.call(request())
+        await runner.close()
+    assert result.is_error
+    assert "secret" not in result.content
+    assert server.asked == []

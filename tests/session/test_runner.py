@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from nur_server.audio.utterance import UtteranceAudio
-from nur_server.commands import AddMessage, CreateReply
+from nur_server.commands import AddMessage, AnswerTool, CreateReply
 from nur_server.conversation.config import ToolRunner, ToolSpec
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import EndedReason, Role
@@ -26,7 +26,7 @@ from nur_server.conversation.notices import (
 )
 from nur_server.conversation.record import ToolStatus
 from nur_server.errors import ProviderUnreachable
-from nur_server.ports import ListenOptions, Transcript
+from nur_server.ports import ListenOptions, ToolRequest, ToolResult, Transcript
 from nur_server.providers.scripted import (
     Call,
     Fail,
@@ -166,6 +166,38 @@ async def test_arguments_that_cannot_be_encoded_are_made_harmless(arguments: str
             assert set(json.loads(record.arguments)["a"]) == {"\ufffd"}
         assert s.memory.tools[-1].result == "half \ufffd of it"
         assert s.memory.said_by("agent")[-1] == "It is there."
+
+
+async def test_a_client_does_not_answer_for_the_server() -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(ScriptedToolServer):
+        async def call(self, request: ToolRequest) -> ToolResult:
+            asked.set()
+            await may_answer.wait()
+            return ToolResult('"fetched"')
+
+    replies = [[Call("lookup", {}, "c1")], "It is there."]
+    async with scene(
+        config=replace(CONFIG, tools=(replace(TOOL, runner=ToolRunner.SERVER),)),
+        replies=replies,
+        hears=["Is it?"],
+        tool_server=Slow({}),
+    ) as s:
+        await s.speak(1.0)
+        await asked.wait()
+        [call] = s.ear.of(ToolCallRequested)
+        for result in ('"forged"', "", '{"error": "no"}'):
+            s.session.command(AnswerTool(call.call_id, result, is_error=False))
+        assert not s.session.answer_tool(call.call_id, '"forged"', is_error=True)
+        may_answer.set()
+        await asyncio.sleep(3)
+        assert not s.session.answer_tool(call.call_id, '"forged"')
+        assert s.llm.requests[-1].messages[-1].content == '"fetched"'
+        assert [r.result for r in s.memory.tools] == [None, '"fetched"']
+        s.session.end(EndedReason.CLIENT_ENDED)
+        summary = await s.session.wait_ended()
+    assert summary.metrics["tool_results_ignored"] == 5
 
 
 async def test_a_model_that_fails_is_apologised_for() -> None:

@@ -12,7 +12,7 @@ The original is what is stored and shown; what this module makes of it is what a
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +70,21 @@ class Tool:
     http: HttpBlock | None
     parameters: Parameters | None
     """As they were read; None for a tool that the server has itself."""
+    is_stored: bool = False
+    """It is the stored agent's own. Only such a tool is signed for with the agent's secret, is sent
+    to its `tool_url`, and may reach private addresses where the settings allow it."""
+
+    def stored(self, tool_url: str | None) -> "Tool":
+        """The same as a stored agent's own; `tool_url` runs it where it has no address."""
+        runner = self.spec.runner
+        if runner is ToolRunner.CLIENT and tool_url:
+            runner = ToolRunner.SERVER
+        return replace(self, spec=replace(self.spec, runner=runner), is_stored=True)
+
+    def is_same(self, other: "Tool") -> bool:
+        """Whether it does the same at the same address, whatever shape it was written in."""
+        runner = self.spec.runner
+        return self.http == other.http and self.spec == replace(other.spec, runner=runner)
 
 
 def normalise_tools(raw: object, *, tool_url: str | None = None) -> tuple[ToolSpec, ...]:

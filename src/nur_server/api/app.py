@@ -302,7 +302,7 @@ async def _start(
         tracer=_open_traces(stack, settings, node_id, clock),
     )
     count(given.metrics, live, recorders)
-    opener = Opener(catalogue, live, toolbox, settings.allow_private_urls)
+    opener = Opener(catalogue, live, toolbox)
     simulated = _loopback(catalogue, given.telephony)
     stack.push_async_callback(_bounded, "simulated calls", simulated.close)
     carriers = Carriers()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nur_server.agents.options import agent_options
-from nur_server.agents.tools import Tool, check_addresses, keep_secrets, read_tools
+from nur_server.agents.tools import Tool, check_url, keep_secrets, read_tools
 from nur_server.agents.variables import missing_warnings, render
 from nur_server.audio.formats import AudioFormat
 from nur_server.errors import InvalidRequest
@@ -38,7 +38,7 @@ class SessionPlan:
     warnings: tuple[str, ...] = ()
     """About what was asked for last."""
     client_tools: bool = False
-    """The tools came from the client, not from a stored agent."""
+    """The tools came from the client. Those that are the stored agent's still count as its own."""
     tools: tuple[Tool, ...] = ()
     """What `options.tools` are: see `read`."""
 
@@ -57,8 +57,18 @@ class SessionPlan:
 
     def read(self) -> "SessionPlan":
         """With the tools of its options. Raises `InvalidRequest`."""
-        tools = read_tools(given(self.options.tools, ()), tool_url=self.tool_url)
-        return replace(self, tools=tools)
+        read = read_tools(given(self.options.tools, ()))
+        stored = read
+        if self.client_tools:
+            stored = read_tools(self.agent.tools) if self.agent else ()
+        own = {tool.spec.name: tool for tool in stored}
+        tools = (
+            tool.stored(self.tool_url)
+            if tool.spec.name in own and tool.is_same(own[tool.spec.name])
+            else tool
+            for tool in read
+        )
+        return replace(self, tools=tuple(tools))
 
 
 def plan_for_agent(
@@ -120,14 +130,16 @@ def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = 
     return changed
 
 
-def tool_endpoints(plan: SessionPlan, *, allow_private: bool) -> dict[str, ToolEndpoint]:
+def tool_endpoints(plan: SessionPlan) -> dict[str, ToolEndpoint]:
     """Where the tools run that this server runs.
 
     The addresses of a stored agent were checked when it was stored, and are again at each call.
-    Raises `InvalidRequest` for an address of the client's that this server may not call.
+    Raises `InvalidRequest` for an address of the client's that is not public, whatever the settings
+    allow.
     """
-    if plan.client_tools:
-        check_addresses(plan.tools, allow_private=allow_private)
+    for i, tool in enumerate(plan.tools):
+        if tool.http is not None and not tool.is_stored:
+            check_url(tool.http.url, f"tools[{i}].http.url", allow_private=False)
     agent, record = plan.agent, plan.record
     return endpoints(
         plan.tools,

@@ -31,7 +31,6 @@ class Opener:
     catalogue: Catalogue
     live: LiveSessions
     toolbox: Toolbox
-    allow_private_urls: bool
 
     def prepare(
         self, plan: SessionPlan, identity: Identity, adapt: Adapt = unchanged
@@ -42,7 +41,7 @@ class Opener:
         """
         self.check_tools(plan)
         setup = adapt(prepare(plan, identity, self.catalogue))
-        endpoints = tool_endpoints(plan, allow_private=self.allow_private_urls)
+        endpoints = tool_endpoints(plan)
         self.catalogue.warm(setup.llm)
         return PreparedSession(self, plan, identity, adapt, setup, endpoints)
 
@@ -100,7 +99,7 @@ class PreparedSession:
                 opener.check_tools(changed)
             setup = self.adapt(prepare(changed, self.identity, opener.catalogue))
             if options.tools is not UNSET:
-                endpoints = tool_endpoints(changed, allow_private=opener.allow_private_urls)
+                endpoints = tool_endpoints(changed)
                 opener.toolbox.open(self.identity.session_id, endpoints)
             current = changed
             return _at_rate(setup, rate)

@@ -43,7 +43,8 @@ def endpoints(
     context: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, ToolEndpoint]:
-    """Each tool's own `http` block, else the agent's `tool_url`."""
+    """Each tool's own `http` block, else the agent's `tool_url`. Secret, `tool_url` and private
+    addresses are for the agent's own tools alone."""
     found: dict[str, ToolEndpoint] = {}
     for tool in tools:
         if tool.http is not None:
@@ -51,13 +52,15 @@ def endpoints(
                 url=tool.http.url,
                 method=tool.http.method.value,
                 headers=tool.http.headers,
-                signing_secret=signing_secret,
+                signing_secret=signing_secret if tool.is_stored else None,
+                is_trusted=tool.is_stored,
             )
-        elif tool_url is not None:
+        elif tool_url is not None and tool.is_stored:
             found[tool.spec.name] = ToolEndpoint(
                 url=tool_url,
                 signing_secret=signing_secret,
                 payload=ToolPayload.WEBHOOK,
+                is_trusted=True,
                 context=context or {},
                 metadata=metadata or {},
             )

@@ -63,6 +63,8 @@ class ToolEndpoint:
     """The session's, for the event."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The session's, for the event."""
+    is_trusted: bool = False
+    """A stored agent's: it may reach private addresses where the server allows them."""
 
 
 EndpointLookup = Callable[[str, str], Awaitable[ToolEndpoint | None]]
@@ -70,7 +72,8 @@ EndpointLookup = Callable[[str, str], Awaitable[ToolEndpoint | None]]
 
 
 class HttpTools:
-    """`ToolServer` over HTTP. Private addresses are refused unless `allow_private`."""
+    """`ToolServer` over HTTP. Private addresses are refused unless `allow_private`, and always at
+    an endpoint that is not trusted."""
 
     def __init__(
         self,
@@ -85,9 +88,11 @@ class HttpTools:
         self._endpoint_for = endpoint_for
         self._clock = clock or SystemClock()
         self._client = client or guarded_client(allow_private=allow_private)
+        self._strict_client = client or guarded_client(allow_private=False)
 
     async def close(self) -> None:
         await self._client.aclose()
+        await self._strict_client.aclose()
 
     async def call(self, request: ToolRequest) -> ToolResult:
         """The tool's result within its `timeout_seconds`. A failure is a result too: a sentence
@@ -115,11 +120,12 @@ class HttpTools:
             return _failure("The tool could not be called: the server could not prepare the call.")
 
     async def _send(self, request: ToolRequest, endpoint: ToolEndpoint) -> Fetched:
+        client = self._client if endpoint.is_trusted else self._strict_client
         built = self._build(request, endpoint)
         for attempt in range(CONNECT_RETRIES + 1):
             try:
                 return await fetch(
-                    self._client,
+                    client,
                     built,
                     max_bytes=MAX_RESULT_BYTES,
                     total_seconds=request.tool.timeout_seconds,

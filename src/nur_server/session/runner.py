@@ -307,8 +307,10 @@ class Session:
             self.end(_HANGUPS.get(cause, EndedReason.CALLER_HUNG_UP))
 
     def answer_tool(self, call_id: str, result: str, is_error: bool = False) -> bool:
-        """Take a client's tool result. False when no such call waits for one."""
+        """Take a client's tool result. False when no call of the client's waits for it: it is
+        counted and has no other effect."""
         if not self._tally.is_awaited(call_id):
+            self._tally.count("tool_results_ignored")
             return False
         self._tools.answer(call_id, result, is_error)
         return True

@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from nur_server.conversation.config import ToolRunner
 from nur_server.conversation.events import EndedReason
-from nur_server.conversation.notices import ReplyDone, ReplyError, ReplyStatus
+from nur_server.conversation.notices import ReplyDone, ReplyError, ReplyStatus, ToolCallRequested
 from nur_server.conversation.record import Speaker, ToolRecord, ToolStatus, Turn
 from nur_server.ports import SessionNotice, SessionSummary
 
@@ -16,6 +17,8 @@ class Tally:
         self._turns: dict[int, Speaker] = {}
         self._latencies_ms: list[int] = []
         self._awaited: set[str] = set()
+        self._by_client: set[str] = set()
+        """Calls that the client runs."""
         self._error_code: str | None = None
 
     def count(self, name: str, amount: int = 1) -> None:
@@ -28,6 +31,8 @@ class Tally:
             case ReplyError(code=code):
                 self._counts["errors"] += 1
                 self._error_code = code
+            case ToolCallRequested(call_id=call_id, runner=ToolRunner.CLIENT):
+                self._by_client.add(call_id)
             case _:
                 pass
 
@@ -50,8 +55,9 @@ class Tally:
             self._awaited.discard(record.call_id)
 
     def is_awaited(self, call_id: str) -> bool:
-        """Whether a result of this call would be used."""
-        return call_id in self._awaited
+        """Whether the client's result of this call would be used. What the server runs itself, or
+        the carrier, nobody else can answer."""
+        return call_id in self._awaited and call_id in self._by_client
 
     def summary(self, reason: EndedReason, duration_seconds: float) -> SessionSummary:
         speakers = list(self._turns.values())

@@ -223,7 +223,7 @@ class Door:
         prepared = prepare(plan, Identity(principal.account_id, ""), server.catalogue)
         webhook = self._webhook(plan)
         if plan.client_tools:
-            tool_endpoints(plan, allow_private=server.settings.allow_private_urls)
+            tool_endpoints(plan)
         self._require_room()
         seconds = MAX_SESSION_SECONDS
         most = None
