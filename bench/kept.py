@@ -233,7 +233,9 @@ class Judge:
                 self._reply, self._item = reply_id, item_id
                 self._started.add(reply_id)
                 self._running_at_start = frozenset(self._running)
-                if reply_id in self._generated:
+                is_opening = self._config.hello_seconds is not None and self._config.greeting
+                if reply_id in self._generated or is_opening:
+                    # The opening of a call answers who says hello.
                     self._owed.clear()
             case ReplyDone(_, status, reason):
                 self._reply = self._held = None

@@ -96,6 +96,10 @@ class AgentOptions(TypedDict, total=False):
     tool_filler_seconds: float | None
     """How long a tool may take in silence."""
 
+    hello_seconds: float | None
+    """On calls that the agent makes: how long it waits for who is called to speak first. Default
+    2.5."""
+
     temperature: float | None
     """Of the language model."""
 
@@ -231,6 +235,10 @@ class AgentFields(NurObject):
 
     tool_filler_seconds: float | None = None
     """How long a tool may take in silence."""
+
+    hello_seconds: float | None = None
+    """On calls that the agent makes: how long it waits for who is called to speak first. Default
+    2.5."""
 
     temperature: float | None = None
     """Of the language model."""

@@ -266,7 +266,8 @@ class PhoneCall(NurObject):
     ended_at: int | None = None
     """Seconds since the epoch."""
     answered_by: str | None = None
-    """`human`, `voicemail`, `ivr`, `mailbox_full` or `uncertain`, where the agent found out."""
+    """`human`, `voicemail`, `ivr`, `mailbox_full`, `screening` or `uncertain`, where the
+    agent found out."""
     duration: int = 0
     """Seconds from the answer to the end, or to now."""
     duration_seconds: float = 0.0

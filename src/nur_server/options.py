@@ -170,6 +170,8 @@ class SessionOptions:
     tool_filler: str | Unset | None = UNSET
     """Empty: silence."""
     tool_filler_seconds: float | Unset | None = UNSET
+    hello_seconds: float | Unset | None = UNSET
+    """How long an outbound call waits for who is called to speak first."""
 
     @property
     def input_format(self) -> AudioFormat:

@@ -29,6 +29,7 @@ from nur_server.conversation.events import EndedReason
 from nur_server.conversation.phone import PhoneTool
 from nur_server.conversation.record import ToolStatus
 from nur_server.conversation.response import Trigger
+from nur_server.opening.prepare import HELLO_SECONDS
 from nur_server.providers.registry import ENTRIES
 from nur_server.store.records import AgentFields
 from tests.docs.page import ROOT, Page, bounds, missing_links, says
@@ -76,6 +77,7 @@ def defaults() -> Iterator[tuple[str, object]]:
         yield name, getattr(stored, name)
     for name in ("goodbye", "apology", "tool_filler", "tool_filler_seconds"):
         yield name, getattr(talk, name)
+    yield "hello_seconds", HELLO_SECONDS
     yield "status", stored.status.value
     yield "silence.reprompt_message", talk.silence.reprompt_message
     yield "silence.max_reprompts", talk.silence.max_reprompts

@@ -387,6 +387,13 @@ class AgentChanges(Body):
     tool_filler_seconds: Annotated[float | None, Sets("tool_filler_seconds")] = Field(
         None, ge=0.5, le=60, description="How long a tool may take in silence."
     )
+    hello_seconds: Annotated[float | None, Sets("hello_seconds")] = Field(
+        None,
+        ge=0,
+        le=10,
+        description="On calls that the agent makes: how long it waits for who is called to speak "
+        "first. Default 2.5.",
+    )
     temperature: Annotated[float | None, Sets("models.temperature")] = Field(
         None, ge=0, le=2, description="Of the language model."
     )

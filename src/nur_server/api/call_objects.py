@@ -60,8 +60,8 @@ class CallObject(Shown):
     started_at: int | None = Field(description="When it was answered: seconds since the epoch.")
     ended_at: int | None = Field(description="Seconds since the epoch.")
     answered_by: str | None = Field(
-        description="`human`, `voicemail`, `ivr`, `mailbox_full` or `uncertain`, where the agent "
-        "has `voicemail` and the call is over."
+        description="`human`, `voicemail`, `ivr`, `mailbox_full`, `screening` or `uncertain`, "
+        "where the agent has `voicemail` and the call is over."
     )
     duration: int = Field(description="Seconds from the answer to the end, or to now.")
     duration_seconds: float

@@ -114,6 +114,9 @@ class ConversationConfig:
     """Whether `ScoreTurn` will be answered."""
     answering: AnsweringPolicy | None = None
     """Find out who has answered before anything is spoken. None: whoever it is, speak."""
+    hello_seconds: float | None = None
+    """On outbound calls: how long the agent waits for who is called to speak first; 0: not at all.
+    None: it was not the agent that called."""
     eager_replies: bool = True
     """Start generating on a likely end of turn; thrown away unheard if the user goes on."""
 

@@ -24,7 +24,7 @@ class Timer(StrEnum):
     DIGITS = "digits"
     """The far end has pressed no further key for a while."""
     SCREENING = "screening"
-    """It is still not known who has answered."""
+    """It is still not known who has answered, or who was called has not said hello."""
 
 
 Key = tuple[Timer, str]

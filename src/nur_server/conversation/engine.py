@@ -10,8 +10,8 @@ from enum import Enum, auto
 from typing import assert_never
 
 from nur_server.conversation.actions import Action, HangUp
-from nur_server.conversation.answering_machine import Answerer, AnswerVerdict
-from nur_server.conversation.config import ConversationConfig, OnMachine
+from nur_server.conversation.callee import INTRODUCTION, Callee
+from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
@@ -45,8 +45,7 @@ from nur_server.conversation.events import (
     TurnScored,
 )
 from nur_server.conversation.listener import Listener
-from nur_server.conversation.machine_detection import MachineDetection
-from nur_server.conversation.notices import CallAnswered, ReplyStatus, SessionEnded
+from nur_server.conversation.notices import ReplyStatus, SessionEnded
 from nur_server.conversation.phone import Phone
 from nur_server.conversation.record import ToolStatus
 from nur_server.conversation.response import Trigger
@@ -88,8 +87,15 @@ class Conversation:
         """A reply owed as soon as nobody speaks, and instructions for it."""
         self._farewell: tuple[Trigger, str] | None = None
         """Said before hanging up."""
-        self._screening: MachineDetection | None = None
-        """While it is not known who has answered."""
+        self._callee = Callee(
+            self._context,
+            self._listener,
+            self._talker,
+            greet=self._greet,
+            introduce=self._introduce,
+            leave_message=self._leave_message,
+            hang_up=lambda: self._close(EndedReason.VOICEMAIL),
+        )
         self._is_leaving = False
         """The agent ends the conversation after its last word."""
         self._ended_reason: EndedReason | None = None
@@ -160,16 +166,14 @@ class Conversation:
             case DigitPressed():
                 self._press(event.digit)
             case BeepHeard():
-                if self._screening is not None:
-                    self._screening.beep()
+                self._callee.beep()
             case TransferFinished():
                 self._take_transfer(event)
             case Ticked():
                 self._context.wake_up()
             case _:
                 assert_never(event)
-        if self._screening is not None:
-            self._screening.look()
+        self._callee.look()
 
     @property
     def _has_ended(self) -> bool:
@@ -208,8 +212,7 @@ class Conversation:
                 if not (self._talker.is_busy and self._phone.awaits_first_key):
                     self._phone.finish_entry()
             case Timer.SCREENING:
-                if self._screening is not None:
-                    self._screening.time_out()
+                self._callee.time_out()
             case _:
                 assert_never(timer)
 
@@ -220,11 +223,12 @@ class Conversation:
         if self._has_ended or self._talker.is_busy:
             return
         if self._phase is Phase.CLOSING:
-            self._leave()
+            if not self._callee.holds_message:
+                self._leave()
             return
         if self._phase is not Phase.OPEN or not self._context.is_connected:
             return
-        if self._screening is not None:
+        if self._callee.is_held_back:
             return
         self._listener.give_floor()
         if self._listener.is_user_speaking or self._listener.is_awaiting_words:
@@ -250,6 +254,7 @@ class Conversation:
 
     def _take_last_word(self) -> None:
         """A response is over: what waits for somebody counts from here."""
+        self._callee.take_end()
         if not self._has_ended:
             self._calls.restart_fillers()
             self._phone.restart_wait()
@@ -274,7 +279,10 @@ class Conversation:
         self._user_turns += 1
         has_floor = not self._listener.is_user_speaking and self._context.is_connected
         instructions, self._due = self._owed_instructions, None
-        if not has_floor or self._screening is not None or instructions is not None:
+        if has_floor and self._callee.hears_opening_again(turn.text):
+            return
+        instructions = instructions or self._callee.instructions()
+        if not has_floor or self._callee.is_held_back or instructions is not None:
             self._talker.drop_speculation()
         elif self._talker.confirm(normalise(turn.text), self._listener.speech_ended_at):
             return
@@ -292,7 +300,7 @@ class Conversation:
         words were lost."""
         if failure is not None and self._is_quiet:
             self._talker.apologise(Trigger.APOLOGY, failure, WORDS_LOST)
-        else:
+        elif not (self._is_quiet and self._callee.hears_opening_again("")):
             self._next()
 
     def _fill(self, call_id: str) -> None:
@@ -311,7 +319,7 @@ class Conversation:
         """Nobody speaks, and somebody who may be spoken to would hear the agent."""
         return (
             self._phase is Phase.OPEN
-            and self._screening is None
+            and not self._callee.is_held_back
             and self._context.is_connected
             and not self._talker.is_busy
             and not self._listener.is_user_speaking
@@ -320,30 +328,30 @@ class Conversation:
 
     # The phone
 
-    def _take_answer(self, verdict: AnswerVerdict) -> None:
-        """It is known who has answered the call."""
-        self._screening = None
-        self._listener.forget_voice()
-        policy = self._context.config.answering
-        assert verdict.answerer is not None
-        self._context.notify(CallAnswered(verdict.answerer.value, verdict.reason))
-        is_machine = verdict.answerer.is_machine
-        if policy is None or not is_machine or policy.on_machine is OnMachine.CARRY_ON:
-            self._greet()
-        elif (
-            verdict.answerer is Answerer.VOICEMAIL and policy.on_machine is OnMachine.LEAVE_MESSAGE
-        ):
-            self._leave_message(policy.message)
+    def _introduce(self) -> None:
+        """A service that screens calls wants to know who calls and why."""
+        self._due = None
+        if self._context.config.greeting:
+            self._talker.say(Trigger.GREETING, self._context.config.greeting)
         else:
-            self._close(EndedReason.VOICEMAIL)
+            self._talker.reply(Trigger.GREETING, INTRODUCTION, None)
 
     def _leave_message(self, message: str) -> None:
         """Speak a message to a machine, and hang up behind it."""
-        self._farewell = (Trigger.VOICEMAIL, message) if message else None
         self._begin_closing(EndedReason.VOICEMAIL)
+        if message:
+            self._callee.leave(lambda: self._speak_message(message), self._stop_message)
         if self._context.is_connected:
             self._talker.play_on()
+        self._speak_message(message)
+
+    def _speak_message(self, message: str) -> None:
+        self._farewell = (Trigger.VOICEMAIL, message) if message else None
         self._next()
+
+    def _stop_message(self) -> None:
+        """The machine speaks on: what was said is not recorded."""
+        self._talker.cut(ReplyStatus.CANCELLED, "machine_spoke_on")
 
     def _leave_after_last_word(self) -> None:
         self._is_leaving = True
@@ -407,13 +415,7 @@ class Conversation:
         self._phase = Phase.OPEN
         self._opened_at = self._context.now
         self._arm_duration()
-        policy = self._context.config.answering
-        if policy is None:
-            self._greet()
-        else:
-            self._screening = MachineDetection(
-                self._context, self._listener, policy, on_answer=self._take_answer
-            )
+        self._callee.open()
 
     def _greet(self) -> None:
         if self._context.config.greeting:
@@ -446,7 +448,7 @@ class Conversation:
     def _say_goodbye(self) -> None:
         """The longest duration is reached: one last sentence, then the end. None is said to
         somebody unknown."""
-        goodbye = self._context.config.goodbye if self._screening is None else ""
+        goodbye = "" if self._callee.is_held_back else self._context.config.goodbye
         self._farewell = (Trigger.GOODBYE, goodbye) if goodbye else None
         self._begin_closing(EndedReason.MAX_DURATION)
         self._talker.cut(ReplyStatus.CANCELLED, "max_duration")
@@ -473,7 +475,7 @@ class Conversation:
     def _begin_closing(self, reason: EndedReason) -> None:
         self._phase = Phase.CLOSING
         self._ended_reason = reason
-        self._screening = None
+        self._callee.close()
         self._due = None
         self._talker.drop_speculation()
         self._context.stop_silence_timers()

@@ -1,7 +1,6 @@
 """The user's side: from scored windows and transcripts to turns, and to interruptions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from nur_server.audio.rates import LISTEN_RATE
@@ -34,12 +33,13 @@ from nur_server.conversation.user_turn import (
     PAUSE_MS,
     PRE_ROLL_MS,
     TURN_MODEL_MS,
+    SpeechSoFar,
     Stage,
     UserTurn,
 )
 from nur_server.turn_taking import endless, interruption, turns
 from nur_server.turn_taking.interruption import OverlapEvidence, Ruling
-from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker
+from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker, to_ms
 from nur_server.turn_taking.turns import TurnEvidence
 from nur_server.turn_taking.words import (
     expects,
@@ -62,16 +62,6 @@ CONTEXT_REASONS = ("backchannel", "aside", "in_passing")
 """Why an overlap was let pass, where its words are worth remembering."""
 DISCARDED = "discarded"
 """What made the record of words that were taken for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechSoFar:
-    """What the far end has said since the conversation was opened."""
-
-    speech_ms: int
-    silence_ms: int
-    text: str
-    is_text_current: bool
 
 
 class Listener:
@@ -125,6 +115,17 @@ class Listener:
             text=" ".join([*self._texts, *(turn.text for turn in turns)]).strip(),
             is_text_current=all(turn.is_text_current for turn in turns),
         )
+
+    def forget_speech(self) -> None:
+        """What was said so far is no sign of who is there now."""
+        self._speech_ms = 0
+        self._texts.clear()
+
+    @property
+    def sounding_ms(self) -> int:
+        """How long somebody has been speaking, in a turn or not."""
+        speech = self._speech
+        return to_ms(speech.position - speech.onset) if speech.is_speaking else 0
 
     # Sound
 

@@ -100,7 +100,7 @@ class CallAnswered:
     """Who has answered an outbound call."""
 
     answerer: str
-    """`human`, `voicemail`, `ivr`, `mailbox_full` or `uncertain`."""
+    """`human`, `voicemail`, `ivr`, `mailbox_full`, `screening` or `uncertain`."""
     reason: str
 
 

@@ -67,6 +67,8 @@ class Talker:
         self._telling = Telling(context, calls)
         self._response: Response | None = None
         self._tool_rounds = 0
+        self.ended: Response | None = None
+        """The response that was over last."""
 
     @property
     def is_busy(self) -> bool:
@@ -451,7 +453,7 @@ class Talker:
 
     def _finish(self, response: Response, status: ReplyStatus) -> None:
         response.phase = ResponsePhase.OVER
-        self._response = None
+        self._response, self.ended = None, response
         self._context.deadlines.clear(Timer.STALLED)
         self._context.deadlines.clear(Timer.SLOW_ANSWER)
         self._telling.over(response, status)

@@ -127,3 +127,13 @@ class UserTurn:
             self.most_characters, self.words_end = characters, self.covers
             self.progress_at = event.at
         return changed
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSoFar:
+    """What the far end has said since the conversation was opened."""
+
+    speech_ms: int
+    silence_ms: int
+    text: str
+    is_text_current: bool

@@ -26,6 +26,8 @@ from nur_server.text import languages
 from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
 
 DEFAULT_LANGUAGE = "en"
+HELLO_SECONDS = 2.5
+"""People say hello within a second or two of picking up."""
 FULL_VOLUME_PERCENT = 100.0
 
 
@@ -127,6 +129,7 @@ def _conversation(
         speaks=asked.speaks,
         has_turn_model=catalogue.turn_model is not None,
         answering=_answering(asked.answering, identity),
+        hello_seconds=_hello_seconds(asked, identity),
     )
 
 
@@ -157,6 +160,11 @@ def _answering(
     return AnsweringPolicy(
         given(asked.on_machine, usual.on_machine), given(asked.message, usual.message)
     )
+
+
+def _hello_seconds(asked: SessionOptions, identity: Identity) -> float | None:
+    """Only who is called speaks first."""
+    return given(asked.hello_seconds, HELLO_SECONDS) if identity.is_outbound else None
 
 
 def _turn_detection(asked: TurnDetectionOptions | Unset | None) -> TurnDetection:

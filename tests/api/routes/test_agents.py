@@ -41,6 +41,7 @@ EVERYTHING = {
     "apology": "Sorry.",
     "tool_filler": "",
     "tool_filler_seconds": 2.0,
+    "hello_seconds": 1.5,
     "temperature": 0.3,
     "max_tokens": 200,
     "speed": 1.1,
