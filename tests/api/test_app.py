@@ -131,6 +131,23 @@ async def test_a_database_that_cannot_be_used_stops_the_start(tmp_path: Path) ->
             pass
 
 
+async def test_a_second_server_on_one_sqlite_file_does_not_start(tmp_path: Path) -> None:
+    first = Settings(_env_file=None, data_dir=tmp_path / "first", log_level="error")
+    second = Settings(
+        _env_file=None,
+        data_dir=tmp_path / "second",
+        database_url=f"sqlite:///{tmp_path / 'first' / 'nur.db'}",
+        log_level="error",
+    )
+    for _ in range(2):
+        app = create_app(first, catalogue=Catalogue.scripted())
+        async with app.router.lifespan_context(app):
+            other = create_app(second, catalogue=Catalogue.scripted())
+            with pytest.raises(NurError, match="another server uses"):
+                async with other.router.lifespan_context(other):
+                    pass
+
+
 def test_where_the_database_is(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path)
     assert database_url(settings) == f"sqlite:///{tmp_path}/nur.db"

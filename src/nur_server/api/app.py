@@ -253,6 +253,7 @@ def _middleware(settings: Settings, clock: Clock, counted: Metrics) -> list[Midd
 async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Database:
     database = await Database.open(database_url(settings), clock=clock)
     stack.push_async_callback(_bounded, "database", database.close)
+    stack.enter_context(database.claimed())
     await database.migrate()
     await outbox.prepare(database)
     return database

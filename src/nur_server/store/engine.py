@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Self, cast
 
 from sqlalchemy import URL, Connection, exc, inspect, text
@@ -78,6 +78,23 @@ class Database:
         """What the asynchronous driver's own `connect` takes to open a further connection."""
         _, options = self._writer.dialect.create_connect_args(self._url)
         return dict(options)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Use the database as a server: on SQLite the only one, on PostgreSQL one of several.
+
+        Raises `InternalError` (`database_in_use`) where another server has it, and `Unavailable`
+        where that cannot be noted.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(sqlite.claimed(self._url))
+            except OSError as error:
+                raise _unusable(self._url, error) from error
+            yield
 
     async def ping(self) -> None:
         """Raises `Unavailable` where the database does not answer."""
@@ -185,8 +202,15 @@ class Database:
         with self._translated():
             if is_sqlite(self._url):
                 await asyncio.to_thread(sqlite.check_file, self._url)
-            async with self._writer.begin() as connection:
-                await connection.execute(text("SELECT 1"))
+            elif await postgresql.is_shared(self.connect_arguments()):
+                raise _shared()
+            try:
+                async with self._writer.begin() as connection:
+                    await connection.execute(text("SELECT 1"))
+            except exc.DBAPIError as error:
+                if postgresql.is_lost_statement(error.orig):
+                    raise
+                raise _unusable(self._url, error) from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -202,6 +226,8 @@ class Database:
         except UNUSABLE as error:
             raise _unusable(self._url, error) from error
         except exc.DBAPIError as error:
+            if postgresql.is_lost_statement(error.orig):
+                raise _shared() from error
             if _is_unusable(error):
                 raise _unusable(self._url, error) from error
             raise
@@ -250,6 +276,15 @@ def _is_unusable(error: exc.DBAPIError) -> bool:
         return True
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
     return sqlstate in UNUSABLE_STATES or sqlstate[:2] in UNUSABLE_CLASSES
+
+
+def _shared() -> InternalError:
+    return InternalError(
+        "expected a connection to PostgreSQL of the server's own, but a pooler shares it between "
+        "transactions (PgBouncer's transaction mode, Supabase's port 6543, Neon's -pooler hosts); "
+        "set NUR_DATABASE_URL to the database's direct address, or to a pooler in session mode",
+        code="database_pooled",
+    )
 
 
 def _unusable(url: URL, error: BaseException) -> Unavailable:

@@ -3,8 +3,11 @@
 WAL with `synchronous=NORMAL`: what was committed survives the death of the process.
 """
 
+import fcntl
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,14 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from nur_server.errors import InternalError
 from nur_server.text.encoding import reread_json, write_json
 
 BUSY_SECONDS = 10.0
 """Longest wait for another process to finish writing."""
 READERS = 4
+LOCK_SUFFIX = "-server"
+"""Ends the name of the file, beside the database, that the server which uses it holds locked."""
 
 
 def check_file(url: URL) -> None:
@@ -31,6 +37,31 @@ def check_file(url: URL) -> None:
         connection.execute("PRAGMA schema_version")
     finally:
         connection.close()
+
+
+@contextmanager
+def claimed(url: URL) -> Iterator[None]:
+    """Be the one server that uses the database, until the block is left or the process ends.
+
+    The lock is on a file of its own, found from wherever links lead: closing the database's file
+    would release what SQLite has locked. Raises `InternalError` where another server has it, and
+    `OSError`. Blocks.
+    """
+    file = Path(url.database or "").resolve()
+    lock = os.open(f"{file}{LOCK_SUFFIX}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InternalError(
+                f"expected an SQLite database for this server alone, but another server uses "
+                f"{file}; stop that one, give this one a database of its own with "
+                "NUR_DATABASE_URL, or have several servers share one in PostgreSQL",
+                code="database_in_use",
+            ) from None
+        yield
+    finally:
+        os.close(lock)
 
 
 def open_engines(url: URL, pool_seconds: float) -> tuple[AsyncEngine, AsyncEngine]:
