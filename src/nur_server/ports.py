@@ -94,6 +94,8 @@ class ReplyRequest:
     max_tokens: int | None = None
     patience_seconds: float | None = None
     """Longest wait for each piece of the answer. None: the adapter's own."""
+    has_stand_in: bool = False
+    """Another model answers where this one cannot: a busy or loading server is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -748,7 +748,7 @@ def test_added_context_reaches_the_model_and_triggers_nothing() -> None:
     assert s.prompts == []
     s.say("Do you know my name?", after=0.2)
     s.run(5)
-    assert "The caller is called Ada." in s.prompts[-1][0].content
+    assert "The caller is called Ada." in s.prompts[-1][1].content
 
 
 def test_a_client_that_stops_sending_audio_ends_its_turn_by_the_clock() -> None:

@@ -1,7 +1,7 @@
 """The prompt: what was said, as heard."""
 
 from nur_server.conversation.events import Role
-from nur_server.conversation.history import CUT_OFF, STILL_RUNNING, History
+from nur_server.conversation.history import CUT_OFF, MAX_NOTES_CHARACTERS, STILL_RUNNING, History
 from nur_server.conversation.record import ToolStatus
 from nur_server.conversation.tools import ToolJournal
 
@@ -87,9 +87,22 @@ def test_context_from_the_client_joins_the_system_prompt() -> None:
     history.note(Role.SYSTEM, "The caller is Ada.")
     history.note(Role.USER, "I am Ada.")
     assert lines(history, instructions="Be brief.") == [
-        ("system", "Be kind.\n\nThe caller is Ada.\n\nBe brief."),
+        ("system", "Be kind.\n\nBe brief."),
+        ("system", "The caller is Ada."),
         ("user", "I am Ada."),
     ]
+
+
+def test_the_latest_notes_are_kept_within_a_bound() -> None:
+    history = History()
+    for number in range(40):
+        history.note(Role.SYSTEM, f"Note {number}. " + "x" * 990)
+    notes = [content for role, content in lines(history) if role == "system"][1:]
+    assert sum(map(len, notes)) <= MAX_NOTES_CHARACTERS
+    assert len(notes) >= 16
+    assert notes[-1].startswith("Note 39.")
+    history.note(Role.SYSTEM, "y" * 100_000)
+    assert [len(content) for _, content in lines(history)][1:] == [MAX_NOTES_CHARACTERS]
 
 
 def test_a_turn_that_is_not_certain_yet_can_be_shown() -> None:

@@ -21,8 +21,10 @@ from nur_server.errors import (
     ProviderUnreachable,
 )
 from nur_server.ports import ReplyEnd, ReplyPart, ReplyRequest, TextDelta, ToolCallDelta
+from nur_server.providers.fallback import FallbackModel
 from nur_server.providers.http import ModelServer, model_client
 from nur_server.providers.openai_chat import OpenAIChat
+from nur_server.providers.scripted import ScriptedLanguageModel
 
 LOOKUP = ToolSpec(
     "lookup_order",
@@ -525,3 +527,18 @@ async def test_a_model_that_loads_is_waited_for(client: httpx2.AsyncClient) -> N
 
     parts = await ask(client, loading, loading, speaks(chunk("Hi.", "stop")), chunk_seconds=30)
     assert text_of(parts) == "Hi."
+
+
+async def test_a_busy_server_with_a_stand_in_is_not_waited_for(client: httpx2.AsyncClient) -> None:
+    async def busy(exchange: Exchange) -> None:
+        await exchange.answer("{}", status=429, Retry_After="1")
+
+    async def loading(exchange: Exchange) -> None:
+        await exchange.answer('{"error": "Loading model"}', status=503)
+
+    for handler in (busy, loading):
+        async with running(handler) as server:
+            chat = OpenAIChat(ModelServer(server.base_url, "m"), client)
+            model = FallbackModel(chat, ScriptedLanguageModel(["Hello."]))
+            assert text_of([part async for part in model.reply(HELLO)]) == "Hello."
+        assert len(server.asked) == 1

@@ -10,6 +10,8 @@ from nur_server.text.joining import joined
 
 STILL_RUNNING = "This call is still running; its result is not known yet."
 CUT_OFF = "[I cut you off there and did not hear the rest.]"
+MAX_NOTES_CHARACTERS = 16_000
+"""Of the notes in a prompt, as of a tool's result: some four thousand tokens."""
 MOST_ASIDES = 3
 """Asides that are told of before a user's turn: the latest."""
 
@@ -138,19 +140,30 @@ class History:
         """The messages for a generation: the last `turns` user turns with all that belongs to them.
 
         `user_text` is a turn that is not in the history yet; `instructions` are for this reply
-        alone. Every tool call is followed by exactly one result.
+        alone. What the client has noted follows as system messages of its own, the latest of it.
+        Every tool call is followed by exactly one result.
         """
         entries = [*self._entries]
         if user_text is not None:
             entries.append(_UserSaid(self._with_asides(user_text)))
         draft = _Draft()
-        notes = [e.content for e in entries if isinstance(e, _Note) and e.role is Role.SYSTEM]
-        system = "\n\n".join(part for part in (system_prompt, *notes, instructions) if part)
+        system = "\n\n".join(part for part in (system_prompt, instructions) if part)
         if system:
             draft.messages.append(ModelMessage(Role.SYSTEM, system))
+        draft.messages += [ModelMessage(Role.SYSTEM, note) for note in _latest_notes(entries)]
         for entry in _last_turns(entries, turns):
             _write(entry, draft, tools)
         return tuple(draft.messages)
+
+
+def _latest_notes(entries: list[_UserSaid | _AgentSaid | _Note]) -> list[str]:
+    """As many of the last notes as there is room for, in order."""
+    room, kept = MAX_NOTES_CHARACTERS, list[str]()
+    for entry in reversed(entries):
+        if isinstance(entry, _Note) and entry.role is Role.SYSTEM and entry.content and room > 0:
+            kept.insert(0, entry.content[:room])
+            room -= len(entry.content)
+    return kept
 
 
 def _last_turns(

@@ -54,7 +54,7 @@ class FallbackModel:
             if self._rests_until > NEVER:
                 self._rests_until = now() + self._rest_seconds
             try:
-                async with aclosing(self._first.reply(_for(self._first, request))) as parts:
+                async with aclosing(self._first.reply(self._for_first(request))) as parts:
                     async for part in parts:
                         has_spoken = True
                         self._rests_until = NEVER
@@ -74,6 +74,9 @@ class FallbackModel:
         async with aclosing(self._second.reply(_for(self._second, request))) as parts:
             async for part in parts:
                 yield part
+
+    def _for_first(self, request: ReplyRequest) -> ReplyRequest:
+        return replace(_for(self._first, request), has_stand_in=request.patience_seconds is None)
 
 
 def _for(model: LanguageModel, request: ReplyRequest) -> ReplyRequest:

@@ -83,7 +83,8 @@ class OpenAIChat:
         Raises `ProviderError`s; one raised after the first part is never `retryable`.
         """
         seconds = request.patience_seconds or self._chunk_seconds
-        return retried(lambda: self._reply(request, seconds), patience_seconds=seconds)
+        patience_seconds = 0.0 if request.has_stand_in else seconds
+        return retried(lambda: self._reply(request, seconds), patience_seconds=patience_seconds)
 
     async def _reply(
         self, request: ReplyRequest, seconds: float

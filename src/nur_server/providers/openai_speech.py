@@ -96,7 +96,7 @@ class OpenAISpeech:
 
         Raises `ProviderError`s; one raised after the first chunk is never `retryable`.
         """
-        return retried(lambda: self._speak(request))
+        return retried(lambda: self._speak(request), patience_seconds=self._chunk_seconds)
 
     def _speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
         return self._extras.asked(lambda is_sent: self._ask(request, with_extras=is_sent))

@@ -104,7 +104,9 @@ class OpenAITranscriptions:
         async def attempt() -> AsyncGenerator[str, None]:
             yield await self._ask(audio.read(), options)
 
-        return "".join([text async for text in retried(attempt)])
+        return "".join(
+            [text async for text in retried(attempt, patience_seconds=self._answer_seconds)]
+        )
 
     async def _ask(self, samples: Samples, options: ListenOptions) -> str:
         if len(samples) < MIN_SAMPLES:
