@@ -28,7 +28,14 @@ from structlog.testing import capture_logs
 
 from bench.kept import Judge
 from bench.reached import SITUATIONS, Watch, missed
-from nur_server.commands import CancelReply, CreateReply
+from nur_server.commands import (
+    AnswerTool,
+    CancelReply,
+    ClearInput,
+    CommitInput,
+    CreateReply,
+    TruncateReply,
+)
 from nur_server.conversation.config import (
     AnsweringPolicy,
     ConversationConfig,
@@ -444,6 +451,7 @@ def detection(chance: random.Random) -> TurnDetection:
         interrupt_response=chance.random() > 0.1,
         interruption_delay_ms=pick([0, 0, 400]),
         uninterruptible_turns=pick([frozenset(), frozenset({"greeting"})]),
+        client_commits=chance.random() < 0.1,
     )
 
 
@@ -502,6 +510,7 @@ class Script:
             (self._noise, 1),
             (self._mutes, 1), (self._drops, 1), (self._comes_back, 2), (self._reconfigures, 1),
             (self._adds, 1), (self._requests, 1), (self._cancels, 1), (self._answers, 1),
+            (self._commits, 1), (self._clears, 0.5), (self._truncates, 1),
             (self._ends, 0.3), (self._presses, 2 if self._call.handset else 0.2),
         )  # fmt: skip
         step = self._chance.choices([s for s, _ in steps], [weight for _, weight in steps])[0]
@@ -611,7 +620,25 @@ class Script:
 
     async def _answers(self) -> None:
         calls = [n.call_id for n in self._call.notices_of(ToolCallRequested)]
-        self._call.session.answer_tool(self._chance.choice(["nobody", *calls]), "Answered.")
+        self._call.session.command(
+            AnswerTool(
+                self._chance.choice(["nobody", *calls]),
+                "Answered.",
+                triggers_reply=self._chance.random() < 0.8,
+            )
+        )
+
+    async def _commits(self) -> None:
+        self._call.session.command(CommitInput(triggers_reply=self._chance.random() < 0.7))
+
+    async def _clears(self) -> None:
+        self._call.session.command(ClearInput())
+
+    async def _truncates(self) -> None:
+        known = [n.item_id for n in self._call.notices_of(ReplyStarted)]
+        item_id = self._chance.choice(["msg_unknown", *known, *known[-1:] * 5])
+        played_ms = self._chance.choice([0, 300, 2_000, 60_000])
+        self._call.session.command(TruncateReply(item_id, played_ms))
 
     async def _ends(self) -> None:
         reason = self._chance.choice([EndedReason.AGENT_ENDED, EndedReason.EXPIRED])

@@ -35,9 +35,12 @@ from nur_server.conversation.events import (
     EndedReason,
     EndRequested,
     Event,
+    InputCommitted,
     PlayoutProgressed,
     ReplyCancelled,
+    ReplyTruncated,
     SessionOpened,
+    ToolAnswered,
     TransferFinished,
 )
 from nur_server.conversation.notices import (
@@ -99,6 +102,10 @@ class Judge:
         # Who waits for whom
         self._owed: set[str] = set()
         """What the caller has said, and results of tools, that wait for a reply."""
+        self._is_reply_wanted = True
+        """By the client that committed the user's turn last."""
+        self._unrequested: set[str] = set()
+        """Tool calls whose result the client gave without asking for a reply."""
         self._idle_since = 0.0
         """Since then nobody speaks and nothing runs."""
         # Tools
@@ -172,8 +179,12 @@ class Judge:
             case PlayoutProgressed(_, response_id, _):
                 is_loud = response_id not in self._ducked or self._utterances
                 self._expect(bool(is_loud), "the usual volume while nobody else speaks")
-            case ReplyCancelled():
+            case ReplyCancelled() | ReplyTruncated():
                 self._has_said_goodbye = True
+            case InputCommitted(_, triggers_reply):
+                self._is_reply_wanted = triggers_reply
+            case ToolAnswered(_, call_id, triggers_reply=False):
+                self._unrequested.add(call_id)
             case TransferFinished(_, _, None):
                 self._is_ending = True
             case EndRequested(_, reason, finish_speaking):
@@ -239,7 +250,7 @@ class Judge:
                     self._owed.clear()
             case ReplyDone(_, status, reason):
                 self._reply = self._held = None
-                if status is ReplyStatus.INTERRUPTED:
+                if status is ReplyStatus.INTERRUPTED and reason != "truncated":
                     self._interrupted.add(self._item)
                 if status is ReplyStatus.CANCELLED and reason in _ENDS:
                     is_cut = EndedReason(reason) in self._cutting
@@ -287,7 +298,8 @@ class Judge:
             case _:
                 assert_never(record.status)
         self._running.pop(record.call_id, None)
-        self._owed.add(record.call_id)
+        if record.call_id not in self._unrequested:
+            self._owed.add(record.call_id)
 
     def _see_keys(self, digits: str) -> None:
         """The model is told of each key once, in order; only a terminator is left out."""
@@ -303,7 +315,8 @@ class Judge:
             self._expect(self._left_alone <= MOST_LEFT_ALONE, f"an answer to {turn.text!r} at last")
             return
         self._left_alone = 0
-        self._owed.add(turn.item_id)
+        if turn.end_reason != "committed" or self._is_reply_wanted:
+            self._owed.add(turn.item_id)
         if self._config.max_turns is None:
             self._spoken_since.update(self._running)
         if turn.text.startswith(PRESSED):

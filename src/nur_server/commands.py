@@ -24,7 +24,10 @@ class AppendInput:
 
 @dataclass(frozen=True, slots=True)
 class CommitInput:
-    """The user's turn ends here. For sessions without turn detection of the server's own."""
+    """The user's turn ends here, whatever turn detection thinks."""
+
+    triggers_reply: bool = True
+    """False: the client asks for the reply itself, with `CreateReply`."""
 
 
 @dataclass(frozen=True, slots=True)

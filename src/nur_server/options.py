@@ -48,6 +48,8 @@ class TurnDetectionOptions:
     interruption_delay_ms: int | Unset | None = UNSET
     uninterruptible_turns: tuple[str, ...] | Unset | None = UNSET
     """Kinds of response that play to their end, e.g. `greeting`."""
+    client_commits: bool | Unset | None = UNSET
+    """The client says when the user has finished, with `commands.CommitInput`."""
     kind: str | Unset | None = UNSET
     """`server_vad` or `semantic_vad`, as clients name it; echoed, and decides nothing: words and
     sound are always weighed together."""

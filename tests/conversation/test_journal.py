@@ -93,14 +93,14 @@ def test_events_keep_their_places_and_fields_within_a_version() -> None:
         "TurnScored at utterance_id pause probability",
         "ReplyText at response_id text",
         "ReplyToolCall at response_id call_id name arguments",
-        "ReplyFinished at response_id finish_reason",
+        "ReplyFinished at response_id finish_reason prompt_tokens completion_tokens",
         "ReplyFailed at response_id code message retryable",
         "ClauseSynthesised at response_id clause duration_ms words",
         "SpeechFailed at response_id clause code message",
         "PlayoutProgressed at response_id played_ms",
         "PlayoutDrained at response_id played_ms",
         "PlayoutFlushed at response_id played_ms",
-        "ToolAnswered at call_id result is_error",
+        "ToolAnswered at call_id result is_error triggers_reply",
         "ConfigChanged at config",
         "MessageAdded at role content",
         "ReplyRequested at instructions",
@@ -112,6 +112,9 @@ def test_events_keep_their_places_and_fields_within_a_version() -> None:
         "DigitPressed at digit",
         "BeepHeard at",
         "TransferFinished at call_id error",
+        "InputCommitted at triggers_reply",
+        "InputCleared at",
+        "ReplyTruncated at item_id played_ms",
     ]
     events = [" ".join([k.__name__, *(f.name for f in fields(k))]) for k in get_args(Event)]
     assert VERSION == 1

@@ -7,7 +7,7 @@ voice between, is the only one there and is heard.
 from typing import Any
 
 from nur_server.conversation.context import Context
-from nur_server.conversation.user_turn import UserTurn
+from nur_server.conversation.user_turn import COMMITTED, UserTurn
 from nur_server.turn_taking import addressee, interruption
 from nur_server.turn_taking.backchannels import is_vocal_tic
 from nur_server.turn_taking.settings import VoiceFocus
@@ -61,6 +61,8 @@ class Addressing:
         """Why the turn is no words at all. None: it is."""
         if not turn.text.strip():
             return "no_words"
+        if turn.end_reason == COMMITTED:
+            return None
         if is_vocal_tic(turn.text):
             return "vocal_tic"
         return "doubtful_words" if self._is_noise(turn) else None
@@ -79,7 +81,7 @@ class Addressing:
     def is_for_somebody_else(self, turn: UserTurn) -> bool:
         """While the agent is silent, only a voice that is well away tells. The answer to a question
         of the agent's is for the agent, unless its words say otherwise."""
-        if self._context.config.interruption_threshold <= 0.0:
+        if self._context.config.interruption_threshold <= 0.0 or turn.end_reason == COMMITTED:
             return False
         gone = self.away(turn)
         if gone < QUIETLY_AWAY:

@@ -24,6 +24,8 @@ from nur_server.conversation.events import (
     EndedReason,
     EndRequested,
     Event,
+    InputCleared,
+    InputCommitted,
     MessageAdded,
     PlayoutDrained,
     PlayoutFlushed,
@@ -34,6 +36,7 @@ from nur_server.conversation.events import (
     ReplyRequested,
     ReplyText,
     ReplyToolCall,
+    ReplyTruncated,
     SessionOpened,
     SpeechFailed,
     SpeechScored,
@@ -145,7 +148,15 @@ class Conversation:
                 self._talker.take_playout(event)
             case ToolAnswered():
                 status = ToolStatus.FAILED if event.is_error else ToolStatus.SUCCEEDED
-                self._calls.answer(event.call_id, status, event.result)
+                self._calls.answer(
+                    event.call_id, status, event.result, triggers_reply=event.triggers_reply
+                )
+            case InputCommitted():
+                self._listener.commit_input(triggers_reply=event.triggers_reply)
+            case InputCleared():
+                self._listener.clear_input()
+            case ReplyTruncated():
+                self._talker.truncate(event.item_id, event.played_ms)
             case SessionOpened():
                 self._open()
             case ConfigChanged():
@@ -277,6 +288,10 @@ class Conversation:
             self._is_turn_over = True
             return
         self._user_turns += 1
+        if not turn.wants_reply:
+            self._talker.drop_speculation()
+            self._is_turn_over = True
+            return
         has_floor = not self._listener.is_user_speaking and self._context.is_connected
         instructions, self._due = self._owed_instructions, None
         if has_floor and self._callee.hears_opening_again(turn.text):

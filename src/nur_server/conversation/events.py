@@ -99,6 +99,9 @@ class ReplyFinished:
     response_id: str
     finish_reason: str
     """`stop`, `tool_calls`, `length`, `content_filter`, or the server's own word."""
+    prompt_tokens: int | None = None
+    """As the model server counts them. None: it does not say."""
+    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,35 @@ class ToolAnswered:
     result: str
     """Text for the model: JSON where the tool answered JSON."""
     is_error: bool = False
+    triggers_reply: bool = True
+    """False: the client asks for the reply itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputCommitted:
+    """The client says that the user's turn is over."""
+
+    at: float
+    triggers_reply: bool = True
+    """False: the client asks for the reply itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputCleared:
+    """The client takes back what was said and belongs to no finished turn yet."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTruncated:
+    """The client has played no more of a reply than this: what follows was not heard."""
+
+    at: float
+    item_id: str
+    """The reply's item, as `ReplyStarted` names it."""
+    played_ms: int
+    """From the start of the reply's audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,4 +381,7 @@ Event = (
     | DigitPressed
     | BeepHeard
     | TransferFinished
+    | InputCommitted
+    | InputCleared
+    | ReplyTruncated
 )

@@ -111,6 +111,15 @@ class History:
         if text or call_ids:
             self._entries.append(_AgentSaid(text, was_cut, call_ids, began_ms))
 
+    def correct_agent(self, text: str) -> None:
+        """No more than `text` was heard of the agent's last words."""
+        for entry in reversed(self._entries):
+            if isinstance(entry, _AgentSaid) and entry.text:
+                entry.text, entry.was_cut = text, True
+                if not text and not entry.call_ids:
+                    self._entries.remove(entry)
+                return
+
     def note(self, role: Role, content: str) -> None:
         """Context from the client."""
         if role is Role.USER:

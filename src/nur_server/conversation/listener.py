@@ -30,6 +30,7 @@ from nur_server.conversation.record import Speaker, Turn
 from nur_server.conversation.response import Response, ResponsePhase
 from nur_server.conversation.talker import Talker
 from nur_server.conversation.user_turn import (
+    COMMITTED,
     PAUSE_MS,
     PRE_ROLL_MS,
     TURN_MODEL_MS,
@@ -206,6 +207,8 @@ class Listener:
             self._judge_turn(turn)
 
     def _judge_turn(self, turn: UserTurn) -> None:
+        if self._context.config.turn_detection.client_commits:
+            return
         silence_ms = self._speech.silence_ms
         if silence_ms < PAUSE_MS or endless.is_too_long(self._context.now - turn.began_at):
             self._judge_endless(turn)
@@ -386,6 +389,31 @@ class Listener:
             end_reason="keys",
         )
         self._commit(turn)
+
+    # What the client says of its input
+
+    def commit_input(self, *, triggers_reply: bool) -> None:
+        """The client says that the user has finished. Nothing happens where nobody has spoken."""
+        turn = self._turn
+        if turn is None:
+            return
+        turn.wants_reply = triggers_reply
+        if turn.stage is Stage.OVERLAPPING:
+            self._talker.play_on()
+        self._end_turn(turn, COMMITTED)
+
+    def clear_input(self) -> None:
+        """The client takes back what was said since the last turn: it leaves no trace."""
+        turn = self._turn
+        if turn is None:
+            return
+        self._drop(turn)
+        self._talker.drop_speculation()
+        if turn.is_announced:
+            self._context.notify(UserSpeechStopped("cleared"))
+        if turn.stage is Stage.OVERLAPPING:
+            self._talker.play_on()
+        self._on_idle(None)
 
     # The end of a turn
 

@@ -58,6 +58,17 @@ class AgentTranscript:
     interrupted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ReplyCorrected:
+    """The client has played less of a reply than was taken for heard."""
+
+    reply_id: str
+    item_id: str
+    text: str
+    """What was heard."""
+    played_ms: int
+
+
 class ReplyStatus(StrEnum):
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
@@ -73,6 +84,9 @@ class ReplyDone:
     status: ReplyStatus
     reason: str | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
+    prompt_tokens: int | None = None
+    """Over all the model's answers that the reply is made of. None: its server does not say."""
+    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,10 @@ class ToolCallRequested:
     name: str
     arguments: dict[str, Any]
     runner: str
+    reply_id: str = ""
+    """The reply that calls it."""
+    raw_arguments: str = ""
+    """JSON text, as the model wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +137,7 @@ Notice = (
     | ReplyStarted
     | AgentTranscriptDelta
     | AgentTranscript
+    | ReplyCorrected
     | ReplyDone
     | ReplyError
     | ToolCallRequested

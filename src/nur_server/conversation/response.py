@@ -135,6 +135,11 @@ class Response:
     """`FinishSpeech` was asked for."""
     cut_status: ReplyStatus = ReplyStatus.INTERRUPTED
     cut_reason: str = ""
+    truncated_ms: int | None = None
+    """How far the client has played it, where the client has stopped it."""
+    prompt_tokens: int | None = None
+    """Over all the model's answers. None: its server does not say."""
+    completion_tokens: int | None = None
     cut_evidence: dict[str, Any] = field(default_factory=dict)
     _splitter: ClauseSplitter = field(default_factory=ClauseSplitter)
     _normaliser: TextNormaliser | None = None
@@ -228,6 +233,27 @@ class Response:
             heard.append(word)
         self._tell(heard)
         return heard
+
+    def truncate(self, played_ms: int) -> bool:
+        """No more than this was heard, whatever was taken for it. Whether words are taken back."""
+        heard: list[HeardWord] = []
+        for word in self._words_from(0):
+            if len(heard) == self._reported or (word.start_ms + word.end_ms) / 2 > played_ms:
+                break
+            heard.append(word)
+        kept = max(len(heard), min(self._reported, self._filler_words))
+        if kept == self._reported:
+            return False
+        self._reported = kept
+        self.heard_text = _joined("", heard[self._filler_words :])
+        return True
+
+    def count_tokens(self, prompt: int | None, completion: int | None) -> None:
+        """Add what one of the model's answers took, as far as its server says."""
+        if prompt is not None:
+            self.prompt_tokens = (self.prompt_tokens or 0) + prompt
+        if completion is not None:
+            self.completion_tokens = (self.completion_tokens or 0) + completion
 
     def play_all(self) -> list[HeardWord]:
         """Everything was played; the words not told yet."""

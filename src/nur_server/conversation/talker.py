@@ -232,7 +232,8 @@ class Talker:
                     response.held_calls.append(call)
                 else:
                     self._call_tool(response, call)
-            case ReplyFinished():
+            case ReplyFinished(_, _, _, prompt_tokens, completion_tokens):
+                response.count_tokens(prompt_tokens, completion_tokens)
                 self._end_answer(response)
             case ReplyFailed():
                 self._fail_answer(response, event)
@@ -344,6 +345,8 @@ class Talker:
             case PlayoutFlushed():
                 if is_stopping:
                     self._telling.words(response, response.play(event.played_ms))
+                    if response.truncated_ms is not None:
+                        self._telling.truncation(response, response.truncated_ms)
                     self._finish(response, response.cut_status)
             case _:
                 assert_never(event)
@@ -367,6 +370,7 @@ class Talker:
         return (
             response is not None
             and config.turn_detection.interrupt_response
+            and not config.turn_detection.client_commits
             and config.interruption_threshold < 1.0
             and response.trigger.value not in config.turn_detection.uninterruptible_turns
         )
@@ -417,6 +421,19 @@ class Talker:
         due = self._context.now + PLAYOUT_STALLED_SECONDS
         self._context.deadlines.set(Timer.STALLED, due)
         self._context.do(Flush(response.id))
+
+    def truncate(self, item_id: str, played_ms: int) -> None:
+        """The client has played no more of a reply than this.
+
+        A reply that is playing is stopped; of one that is over, the last, what was taken for heard
+        is corrected. Any other is left as it is.
+        """
+        response = self.response
+        if response is not None and response.item_id == item_id:
+            response.truncated_ms = max(0, played_ms)
+            self.cut(ReplyStatus.INTERRUPTED, "truncated")
+        else:
+            self._telling.correct(item_id, max(0, played_ms))
 
     # Healing and ending
 

@@ -1,11 +1,13 @@
 """What is told of a response as it is heard, and what is kept of it once it is over."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nur_server.conversation.context import Context
 from nur_server.conversation.notices import (
     AgentTranscript,
     AgentTranscriptDelta,
+    ReplyCorrected,
     ReplyDone,
     ReplyError,
     ReplyStatus,
@@ -24,6 +26,8 @@ class Telling:
     def __init__(self, context: Context, calls: ToolCalls) -> None:
         self._context = context
         self._calls = calls
+        self._last: tuple[Response, Turn] | None = None
+        """The last response with words that is over: its client may correct what was heard."""
 
     def words(self, response: Response, words: Sequence[HeardWord]) -> None:
         """These words were heard."""
@@ -66,13 +70,53 @@ class Telling:
         reason = response.cut_reason
         if not reason and status is not ReplyStatus.COMPLETED:
             reason = response.error_code or ""
-        context.notify(ReplyDone(response.id, status, reason or None, response.cut_evidence))
+        context.notify(
+            ReplyDone(
+                response.id,
+                status,
+                reason or None,
+                response.cut_evidence,
+                response.prompt_tokens,
+                response.completion_tokens,
+            )
+        )
         self._remember(response, text, was_cut=was_cut, call_ids=tuple(response.call_ids))
         if text or response.call_ids or response.error_code:
             turn = self._turn(response, text, was_cut)
             if response.call_ids:
                 self._calls.remember(response.id, turn)
+            if text:
+                self._last = (response, turn)
             context.commit(turn)
+
+    def truncation(self, response: Response, played_ms: int) -> bool:
+        """The client has played no more than this. Whether words are taken back."""
+        if not response.truncate(played_ms):
+            return False
+        text = response.heard_text
+        self._context.notify(ReplyCorrected(response.id, response.item_id, text, played_ms))
+        return True
+
+    def correct(self, item_id: str, played_ms: int) -> None:
+        """The same of the last reply that is over; of any other nothing is changed."""
+        if self._last is None or self._last[0].item_id != item_id:
+            return
+        response, turn = self._last
+        if not self.truncation(response, played_ms):
+            return
+        self._context.history.correct_agent(response.heard_text)
+        turn = replace(
+            turn,
+            text=response.heard_text,
+            unheard=response.unheard_text,
+            end_reason="truncated",
+            interrupted_at_ms=turn.started_ms + played_ms,
+            tool_calls=self._context.journal.records(response.call_ids),
+        )
+        self._last = (response, turn)
+        if response.call_ids:
+            self._calls.remember(response.id, turn)
+        self._context.commit(turn)
 
     def _close_filler(self, response: Response, *, was_cut: bool) -> None:
         text, response.filler_text = response.filler_text, ""

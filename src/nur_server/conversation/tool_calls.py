@@ -59,7 +59,11 @@ class ToolCalls:
             return call_id
         assert tool is not None
         context.do(RecordTool(response_id, call.record))
-        context.notify(ToolCallRequested(call_id, name, values, tool.runner.value))
+        context.notify(
+            ToolCallRequested(
+                call_id, name, values, tool.runner.value, response_id, call.record.arguments
+            )
+        )
         context.deadlines.set(Timer.TOOL, context.now + tool.timeout_seconds, call_id)
         if tool.runner is ToolRunner.BUILT_IN:
             self._run_built_in(call_id, tool, values)
@@ -68,8 +72,13 @@ class ToolCalls:
         self._await_filler(call_id, context.config.tool_filler_seconds)
         return call_id
 
-    def answer(self, call_id: str, status: ToolStatus, result: str) -> None:
-        """Take a result. Only the first one of a call counts."""
+    def answer(
+        self, call_id: str, status: ToolStatus, result: str, *, triggers_reply: bool = True
+    ) -> None:
+        """Take a result. Only the first one of a call counts.
+
+        One that does not trigger a reply is shown to the model with the next reply.
+        """
         context = self._context
         call = context.journal.close(call_id, status, result, context.now_ms)
         if call is None:
@@ -78,6 +87,8 @@ class ToolCalls:
         context.deadlines.clear(Timer.FILLER, call_id)
         context.do(RecordTool(call.response_id, call.record))
         self._recommit(call)
+        if not triggers_reply:
+            call.is_reported = True
         self._on_answer()
 
     def time_out(self, call_id: str) -> None:

@@ -33,7 +33,7 @@ class ToolCall:
     tool: ToolSpec | None
     """None: the model named a tool that does not exist."""
     is_reported: bool = False
-    """A reply was generated after its result came."""
+    """No reply is owed for its result: one was generated after it, or the client asks for it."""
     is_filled: bool = False
     """The user was told that it takes a while."""
 

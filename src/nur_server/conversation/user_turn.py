@@ -26,6 +26,9 @@ NEW_CHARACTERS = 2
 """By which a hypothesis has to be longer to hold new words: recognisers change their minds about
 those they have given."""
 
+COMMITTED = "committed"
+"""Why a turn ended that the client has ended: its words are for the agent, however they sound."""
+
 
 class Stage(Enum):
     OVERLAPPING = auto()
@@ -73,6 +76,8 @@ class UserTurn:
     is_turn_asked: bool = False
     turn_probability: float | None = None
     end_reason: str = ""
+    wants_reply: bool = True
+    """False: the client has ended it and asks for the reply itself."""
     _meter: VoiceMeter = field(default_factory=VoiceMeter)
 
     @property

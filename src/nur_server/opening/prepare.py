@@ -177,6 +177,7 @@ def _turn_detection(asked: TurnDetectionOptions | Unset | None) -> TurnDetection
         interrupt_response=given(detection.interrupt_response, usual.interrupt_response),
         interruption_delay_ms=given(detection.interruption_delay_ms, usual.interruption_delay_ms),
         uninterruptible_turns=frozenset(given(detection.uninterruptible_turns, ())),
+        client_commits=given(detection.client_commits, usual.client_commits),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from nur_server.conversation.actions import (
     Action,
@@ -25,20 +25,33 @@ from nur_server.conversation.actions import (
 )
 from nur_server.conversation.events import (
     BeepHeard,
+    ClauseSynthesised,
     ClientDropped,
     ClientResumed,
     ConfigChanged,
     DigitPressed,
     EndRequested,
     Event,
+    InputCleared,
+    InputCommitted,
     MessageAdded,
+    PlayoutDrained,
+    PlayoutFlushed,
     PlayoutProgressed,
     ReplyCancelled,
     ReplyFailed,
+    ReplyFinished,
     ReplyRequested,
+    ReplyText,
+    ReplyToolCall,
+    ReplyTruncated,
     SessionOpened,
     SpeechFailed,
+    SpeechScored,
+    Ticked,
+    ToolAnswered,
     TranscriptFailed,
+    TranscriptUpdated,
     TransferFinished,
     TurnScored,
 )
@@ -137,8 +150,28 @@ def _told(event: Event, heard: set[str]) -> Iterator[tuple[str, str]]:
         case EndRequested(_, reason, finish_speaking):
             how = ", after the last word" if finish_speaking else ""
             yield "session", f"is to end: {reason.value}{how}"
+        case InputCommitted():
+            yield "client", "ends the user's turn"
+        case InputCleared():
+            yield "client", "takes back what the user has said"
+        case ReplyTruncated(_, _, played_ms):
+            yield "client", f"has played {played_ms} ms of the reply"
+        case (
+            SpeechScored()
+            | TranscriptUpdated()
+            | ReplyText()
+            | ReplyToolCall()
+            | ReplyFinished()
+            | ClauseSynthesised()
+            | PlayoutProgressed()
+            | PlayoutDrained()
+            | PlayoutFlushed()
+            | ToolAnswered()
+            | Ticked()
+        ):
+            pass  # What they lead to is on record as an action.
         case _:
-            pass
+            assert_never(event)
 
 
 def _done(action: Action) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -59,6 +59,8 @@ from nur_server.conversation.events import (
     DigitPressed,
     EndRequested,
     Event,
+    InputCleared,
+    InputCommitted,
     MessageAdded,
     PlayoutDrained,
     PlayoutFlushed,
@@ -67,6 +69,9 @@ from nur_server.conversation.events import (
     ReplyFailed,
     ReplyFinished,
     ReplyRequested,
+    ReplyText,
+    ReplyToolCall,
+    ReplyTruncated,
     SessionOpened,
     SpeechFailed,
     SpeechScored,
@@ -87,22 +92,6 @@ RATE = 1_000
 AFTERMATH_SECONDS = 60.0
 """How long a conversation may go on after the recording has ended."""
 
-Outside = (
-    SessionOpened
-    | SpeechScored
-    | ConfigChanged
-    | MessageAdded
-    | ReplyRequested
-    | ReplyCancelled
-    | ClientDropped
-    | ClientResumed
-    | DigitPressed
-    | BeepHeard
-    | TransferFinished
-    | EndRequested
-)
-"""What happens whatever the conversation does."""
-
 
 @dataclass(frozen=True, slots=True)
 class Variation:
@@ -117,14 +106,46 @@ def vary(replay: Replay, changes: Mapping[str, Any]) -> Variation:
     """Run a recording with some settings changed (fields by name, see `settings`)."""
     world = _World(Record.of(replay.steps), apply(replay.recording.config, changes))
     for event in replay.recording.events:
-        if isinstance(event, TranscriptUpdated | TranscriptFailed):
-            world.is_recognised(event)
-        elif isinstance(event, ConfigChanged):
-            world.happens(replace(event, config=apply(event.config, changes)))
-        elif isinstance(event, ReplyCancelled):
-            world.happens(replace(event, response_id=None))
-        elif isinstance(event, Outside):
-            world.happens(event)
+        match event:
+            case TranscriptUpdated() | TranscriptFailed():
+                world.is_recognised(event)
+            case ConfigChanged(config=config):
+                world.happens(replace(event, config=apply(config, changes)))
+            case ReplyCancelled():
+                world.happens(replace(event, response_id=None))
+            case (
+                SessionOpened()
+                | SpeechScored()
+                | InputCommitted()
+                | InputCleared()
+                | ReplyTruncated()
+                | MessageAdded()
+                | ReplyRequested()
+                | ClientDropped()
+                | ClientResumed()
+                | DigitPressed()
+                | BeepHeard()
+                | TransferFinished()
+                | EndRequested()
+            ):
+                world.happens(event)
+            case (
+                TurnScored()
+                | ReplyText()
+                | ReplyToolCall()
+                | ReplyFinished()
+                | ReplyFailed()
+                | ClauseSynthesised()
+                | SpeechFailed()
+                | PlayoutProgressed()
+                | PlayoutDrained()
+                | PlayoutFlushed()
+                | ToolAnswered()
+                | Ticked()
+            ):
+                pass  # The world answers these anew, to what the conversation asks for now.
+            case _:
+                assert_never(event)
     return world.run(replay.recording.ended_at + AFTERMATH_SECONDS)
 
 

@@ -67,6 +67,15 @@ class ClientLink:
             transport.notify(self.kept.popleft())
         return Arrival.RETURN if earlier is None else Arrival.TAKE_OVER
 
+    def say_farewell(
+        self, transport: Transport, listener: SessionInput, reason: EndedReason
+    ) -> None:
+        """Tell a client that comes too late what it has missed, and close its transport."""
+        transport.connect(listener)
+        while self.kept:
+            transport.notify(self.kept.popleft())
+        transport.close(reason)
+
     def detach(self, transport: Transport) -> bool:
         """The connection is lost. False where another one is in use already."""
         if transport is not self._transport:

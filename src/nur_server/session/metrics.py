@@ -105,6 +105,12 @@ class Metrics:
         self.tools = Counter(
             "nur_tool_calls", "Tool calls that are over, by status.", ["status"], registry=own
         )
+        self.tokens = Counter(
+            "nur_llm_tokens",
+            "Tokens that replies took, as model servers count them.",
+            ["kind"],
+            registry=own,
+        )
         self.loop_lag = Histogram(
             "nur_event_loop_lag_seconds",
             f"How late the event loop is, looked at every {LAG_EVERY_SECONDS} s.",
@@ -225,14 +231,21 @@ class Stages:
                 self._turn(at, turn)
             case Notify(UserSpeechStopped()):
                 self._decided = at
-            case Notify(ReplyDone(status=ReplyStatus.INTERRUPTED)):
-                self.metrics.interruptions.inc()
+            case Notify(ReplyDone() as done):
+                self._reply_done(done)
             case Notify(ReplyError(code=code)):
                 if code != self._counted:
                     self.metrics.errors.labels(code).inc()
                 self._counted = None
             case _:
                 pass
+
+    def _reply_done(self, done: ReplyDone) -> None:
+        if done.status is ReplyStatus.INTERRUPTED:
+            self.metrics.interruptions.inc()
+        for kind, count in (("prompt", done.prompt_tokens), ("completion", done.completion_tokens)):
+            if count:
+                self.metrics.tokens.labels(kind).inc(count)
 
     def ended(self, reason: EndedReason, counts: Mapping[str, float]) -> None:
         """The session is over."""

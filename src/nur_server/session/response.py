@@ -135,9 +135,11 @@ class ResponseMaker:
                 call_id, name = well_formed(part.call_id), well_formed(part.name)
                 arguments = well_formed_json(part.arguments)
                 self._feed(lambda at: ReplyToolCall(at, self._id, call_id, name, arguments))
-            case ReplyEnd(finish_reason):
+            case ReplyEnd(finish_reason, prompt_tokens, completion_tokens):
                 reason = well_formed(finish_reason)
-                self._feed(lambda at: ReplyFinished(at, self._id, reason))
+                self._feed(
+                    lambda at: ReplyFinished(at, self._id, reason, prompt_tokens, completion_tokens)
+                )
             case _:
                 assert_never(part)
 

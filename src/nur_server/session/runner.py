@@ -63,9 +63,12 @@ from nur_server.conversation.events import (
     EndedReason,
     EndRequested,
     Event,
+    InputCleared,
+    InputCommitted,
     MessageAdded,
     ReplyCancelled,
     ReplyRequested,
+    ReplyTruncated,
     SessionOpened,
     Ticked,
 )
@@ -208,10 +211,10 @@ class Session:
         """Talk over `transport` from here on.
 
         The first one opens the conversation; a later one resumes it and replaces the one before.
+        One that comes after the end is told what it has missed, and closed.
         """
         if self._ended_reason is not None:
-            transport.connect(self)
-            transport.close(self._ended_reason)
+            self._client.say_farewell(transport, self, self._ended_reason)
             return
         self.is_call = transport.call_control is not None
         match self._client.attach(transport, self):
@@ -264,8 +267,8 @@ class Session:
                 self._feed(lambda at: ReplyRequested(at, wanted))
             case CancelReply(reply_id):
                 self._feed(lambda at: ReplyCancelled(at, reply_id))
-            case AnswerTool(call_id, result, is_error):
-                self.answer_tool(call_id, result, is_error)
+            case AnswerTool(call_id, result, is_error, triggers_reply):
+                self.answer_tool(call_id, result, is_error, triggers_reply=triggers_reply)
             case AddMessage(role, content):
                 added = well_formed(content)
                 self._feed(lambda at: MessageAdded(at, role, added))
@@ -274,11 +277,12 @@ class Session:
                 self.end(EndedReason.CLIENT_ENDED, finish_speaking=is_patient)
             case ReportPlayed(reply_id, played_ms):
                 self.played(reply_id, played_ms)
-            case CommitInput() | ClearInput() | TruncateReply():
-                raise BadRequest(
-                    f"{type(command).__name__} is not supported by this session",
-                    code="unsupported",
-                )
+            case CommitInput(triggers_reply):
+                self._feed(lambda at: InputCommitted(at, triggers_reply))
+            case ClearInput():
+                self._feed(InputCleared)
+            case TruncateReply(item_id, played_ms):
+                self._feed(lambda at: ReplyTruncated(at, item_id, played_ms))
             case _:
                 assert_never(command)
 
@@ -306,13 +310,15 @@ class Session:
         if not self._tools.is_transferring:
             self.end(_HANGUPS.get(cause, EndedReason.CALLER_HUNG_UP))
 
-    def answer_tool(self, call_id: str, result: str, is_error: bool = False) -> bool:
+    def answer_tool(
+        self, call_id: str, result: str, is_error: bool = False, *, triggers_reply: bool = True
+    ) -> bool:
         """Take a client's tool result. False when no call of the client's waits for it: it is
         counted and has no other effect."""
         if not self._tally.is_awaited(call_id):
             self._tally.count("tool_results_ignored")
             return False
-        self._tools.answer(call_id, result, is_error)
+        self._tools.answer(call_id, result, is_error, triggers_reply=triggers_reply)
         return True
 
     def end(self, reason: EndedReason, *, finish_speaking: bool = False) -> None:

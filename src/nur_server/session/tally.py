@@ -26,8 +26,13 @@ class Tally:
 
     def notice(self, notice: SessionNotice) -> None:
         match notice:
-            case ReplyDone(status=ReplyStatus.INTERRUPTED):
-                self._counts["interruptions"] += 1
+            case ReplyDone():
+                if notice.status is ReplyStatus.INTERRUPTED:
+                    self._counts["interruptions"] += 1
+                if notice.prompt_tokens is not None:
+                    self._counts["prompt_tokens"] += notice.prompt_tokens
+                if notice.completion_tokens is not None:
+                    self._counts["completion_tokens"] += notice.completion_tokens
             case ReplyError(code=code):
                 self._counts["errors"] += 1
                 self._error_code = code

@@ -57,10 +57,12 @@ class ToolRuns:
         """Connect the far end of a phone call to another number."""
         self._run(action.call_id, self._transfer(action, control))
 
-    def answer(self, call_id: str, result: str, is_error: bool) -> None:
+    def answer(
+        self, call_id: str, result: str, is_error: bool, *, triggers_reply: bool = True
+    ) -> None:
         """A result has come."""
         told = well_formed(result)
-        self._host.feed(lambda at: ToolAnswered(at, call_id, told, is_error))
+        self._host.feed(lambda at: ToolAnswered(at, call_id, told, is_error, triggers_reply))
 
     def stop(self) -> list[asyncio.Task[None]]:
         """What is left to be cancelled."""

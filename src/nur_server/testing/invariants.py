@@ -5,7 +5,7 @@ Each function returns what is broken, in words; nothing, when all is well.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from nur_server.conversation.config import ConversationConfig
@@ -19,6 +19,7 @@ from nur_server.conversation.notices import (
     AgentTranscriptDelta,
     CallAnswered,
     Notice,
+    ReplyCorrected,
     ReplyDone,
     ReplyStarted,
     ReplyStatus,
@@ -97,23 +98,46 @@ def heard_is_stored(evidence: Evidence) -> list[str]:
             told[notice.item_id] = told.get(notice.item_id, "") + notice.delta
         elif isinstance(notice, AgentTranscript):
             whole[notice.item_id] = notice.text
+        elif isinstance(notice, ReplyCorrected):
+            told[notice.item_id] = notice.text
+            if notice.item_id in whole:
+                whole[notice.item_id] = notice.text
+    told, whole = _with_words(told), _with_words(whole)
     done = _done_items(evidence)
     told = {item: text.strip() for item, text in told.items() if item in done}
     stored = {t.item_id: t.text for t in evidence.turns if t.speaker is Speaker.AGENT and t.text}
     found = []
     known = {*stored.values(), *evidence.added, ""}
     if not evidence.was_connected:
+        untold = {t.item_id for t in evidence.turns if t.end_reason == "truncated"}
         stored = {item: text for item, text in stored.items() if item in whole}
+        told, whole, stored = (
+            {item: text for item, text in texts.items() if item not in untold}
+            for texts in (told, whole, stored)
+        )
     if not told == whole == stored:
         found.append(f"heard = stored; told {told}, at the end {whole}, stored {stored}")
     for request in evidence.prompts:
         strange = [
             m.content
             for m in request.messages
-            if m.role is Role.ASSISTANT and m.content not in known
+            if m.role is Role.ASSISTANT and not _is_made_of(m.content, known)
         ]
         found += [f"the model to see only what was heard; it saw {text!r}" for text in strange]
     return [*found, *_unplayed_words(evidence)]
+
+
+def _is_made_of(text: str, parts: Collection[str]) -> bool:
+    """Whether `text` is one of `parts`, or several joined: what is said while a tool runs stands
+    with the words before the call."""
+    if text in parts:
+        return True
+    starts = [part for part in parts if part and text.startswith(f"{part} ")]
+    return any(_is_made_of(text[len(part) + 1 :], parts) for part in starts)
+
+
+def _with_words(texts: dict[str, str]) -> dict[str, str]:
+    return {item: text for item, text in texts.items() if text.strip()}
 
 
 def _done_items(evidence: Evidence) -> set[str]:

@@ -118,8 +118,7 @@ class ClientConnection:
         self._dialect.configure(about.options)
         self._outbox.expect_rate(about.options.output_format.sample_rate)
         if listener.is_over:
-            self._outbox.shut(1000, "session_ended")
-            return
+            return  # What it said last, and its end, are all that follows.
         for message in (*(self._greeting(about) if self._greeting else ()),):
             self._outbox.post(message)
         for message in self._dialect.hello(about):

@@ -20,6 +20,9 @@ class TurnDetection:
     """Speech shorter than this never interrupts."""
     uninterruptible_turns: frozenset[str] = frozenset()
     """Kinds of response that play to their end, e.g. `greeting`."""
+    client_commits: bool = False
+    """The client says when the user has finished; neither silence nor words end a turn, and speech
+    interrupts nothing."""
 
 
 class VoiceFocus(StrEnum):

@@ -321,6 +321,10 @@ def _message(notice: Notice, at: float) -> wire.ServerMessage:
                 text=text,
                 interrupted=interrupted,
             )
+        case notices.ReplyCorrected(reply_id, item_id, text):
+            return wire.AgentFinal(
+                timestamp=at, reply_id=reply_id, item_id=item_id, text=text, interrupted=True
+            )
         case notices.ReplyDone(reply_id, status, reason, evidence):
             return wire.ReplyDoneMessage(
                 timestamp=at, reply_id=reply_id, status=status, reason=reason, evidence=evidence
