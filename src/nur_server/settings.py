@@ -161,6 +161,11 @@ class Settings(BaseSettings):
     log_pii: bool = False
     """Keep what callers said in debug logs."""
 
+    # The operator
+
+    operator_token: SecretStr | None = Field(default=None, min_length=32)
+    """What the operator's API asks for, as a Bearer token. None: it is closed."""
+
     # Figures
 
     metrics_token: SecretStr | None = None

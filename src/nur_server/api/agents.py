@@ -10,15 +10,19 @@ from nur_server.agents.declaration import AgentBody, AgentChanges
 from nur_server.agents.stored import changed_fields, merged, stored_fields, with_secrets
 from nur_server.agents.variables import missing_warnings, render
 from nur_server.api.bodies import SessionBody
+from nur_server.api.claims import require_claim
 from nur_server.api.errors import as_nur_error
 from nur_server.api.services import Services
-from nur_server.errors import InvalidRequest
+from nur_server.errors import Conflict, InvalidRequest
 from nur_server.opening.prepare import agent_warnings
+from nur_server.store.accounts import Accounts
 from nur_server.store.records import AgentFields, AgentRecord
 
 
-async def checked(services: Services, body: AgentBody) -> AgentFields:
-    """The fields to store.
+async def checked(
+    services: Services, account_id: str, body: AgentBody, known: AgentRecord | None = None
+) -> AgentFields:
+    """The fields to store, instead of those `known`.
 
     Raises `InvalidRequest` for a voice or model the server does not know, for an address it may
     not call, and for a tool whose schema is none, or is beyond the bounds.
@@ -31,17 +35,28 @@ async def checked(services: Services, body: AgentBody) -> AgentFields:
     tools.check_addresses(read, allow_private=allow_private)
     services.catalogue.voice(fields.voice_id)
     agent_warnings(fields, services.catalogue)
+    named = [n for n in fields.phone_numbers if known is None or n not in known.phone_numbers]
+    await require_claim(services, account_id, named, "phone_numbers")
     return fields
 
 
-async def new_fields(services: Services, body: AgentBody) -> AgentFields:
-    """The fields of an agent to create. Raises as `checked` does."""
-    return await checked(services, with_secrets(body))
+async def new_fields(services: Services, account_id: str, body: AgentBody) -> AgentFields:
+    """The fields of an agent to create. Raises as `checked` does, and `Conflict`."""
+    account = await Accounts(services.database).get(account_id)
+    if account.max_agents is not None:
+        page = await services.agents(account_id).list(limit=1)
+        if page.total >= account.max_agents:
+            raise Conflict(
+                f"expected fewer than {account.max_agents} agents, which is the account's limit; "
+                "delete one, or ask the operator for more",
+                code="account_limit_reached",
+            )
+    return await checked(services, account_id, with_secrets(body))
 
 
 async def replacement(services: Services, agent: AgentRecord, body: AgentBody) -> AgentFields:
     """The fields of an agent that is replaced. Raises as `checked` does."""
-    return await checked(services, with_secrets(body, agent))
+    return await checked(services, agent.account_id, with_secrets(body, agent), agent)
 
 
 async def changes_of(
@@ -52,7 +67,7 @@ async def changes_of(
         body = merged(agent, changes)
     except ValidationError as error:
         raise as_nur_error(error) from None
-    return changed_fields(agent, await checked(services, body))
+    return changed_fields(agent, await checked(services, agent.account_id, body, agent))
 
 
 def warnings_of(services: Services, agent: AgentFields) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from nur_server.api.routes import (
     metrics,
     models,
     numbers,
+    operator,
     realtime,
     recordings,
     sessions,
@@ -207,7 +208,7 @@ def database_url(settings: Settings) -> str:
 def _versioned() -> APIRouter:
     router = APIRouter()
     for module in (
-        agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, realtime
+        agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, realtime, operator
     ):  # fmt: skip
         router.include_router(module.router)
     router.include_router(voice.widget)

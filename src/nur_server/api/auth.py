@@ -16,6 +16,7 @@ from nur_server.api.scopes import CONNECT, SCOPES
 from nur_server.api.services import Services, services_of
 from nur_server.api.tokens import TokenClaims
 from nur_server.errors import Forbidden, NotFound, Unauthorized
+from nur_server.store.accounts import Accounts
 from nur_server.store.keys import EVERY_SCOPE, Keys, authenticate
 from nur_server.store.secrets import KEY_PREFIX
 
@@ -87,6 +88,9 @@ async def _by_token(services: Services, claims: TokenClaims) -> Principal:
     except NotFound:
         raise _invalid() from None
     now = services.clock.now()
+    account = await Accounts(services.database).get(claims.account_id)
+    if account.suspended_at is not None:
+        raise _invalid()
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
         raise _invalid()
     return Principal(claims.account_id, claims.key_id, frozenset({CONNECT}), token=claims)

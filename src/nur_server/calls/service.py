@@ -279,6 +279,11 @@ class CallService:
             details={"verified": proven},
         )
 
+    async def has_proven(self, account_id: str, number: str) -> bool:
+        """Whether the account has answered a call to the number, and given its code back."""
+        own = await CallerIds(self._database, account_id).list()
+        return any(record.number == number and self._is_proof(record) for record in own)
+
     def _is_proof(self, record: CallerIdRecord) -> bool:
         """What a simulated call proved holds for simulated calls alone."""
         if record.verified_at is None:

@@ -21,8 +21,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 keys = typer.Typer(help="The server's API keys, kept in its database.", no_args_is_help=True)
+accounts = typer.Typer(help="The server's accounts, kept in its database.", no_args_is_help=True)
 models = typer.Typer(help="The embedded speech models.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+app.add_typer(accounts, name="accounts")
 app.add_typer(models, name="models")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.  [NUR_HOST]")]
@@ -211,6 +213,72 @@ def revoke_key(key: Annotated[str, typer.Argument(help="The key's id: key_…")]
     from nur_server.cli import keys
 
     raise typer.Exit(keys.revoke(_checked_settings(), key))
+
+
+AccountId = Annotated[str, typer.Argument(help="The account's id: acc_…")]
+MaxSessions = Annotated[int | None, typer.Option(help="Live sessions at a time; -1: any number.")]
+MaxAgents = Annotated[int | None, typer.Option(help="Stored agents; -1: any number.")]
+
+
+@accounts.command("create")
+def create_account(
+    name: str, max_live_sessions: MaxSessions = None, max_agents: MaxAgents = None
+) -> None:
+    """Make an account with a key to everything in it; show its id, then the key, this once."""
+    from nur_server.cli import accounts
+
+    limits = {"max_live_sessions": max_live_sessions, "max_agents": max_agents}
+    raise typer.Exit(accounts.create(_checked_settings(), name, limits))
+
+
+@accounts.command("list")
+def list_accounts() -> None:
+    """List the accounts and their limits."""
+    from nur_server.cli import accounts
+
+    raise typer.Exit(accounts.list_all(_checked_settings()))
+
+
+@accounts.command("limit")
+def limit_account(
+    account: AccountId,
+    max_live_sessions: MaxSessions = None,
+    max_agents: MaxAgents = None,
+    suspend: Annotated[
+        bool | None, typer.Option("--suspend/--open", help="Shut it out, or let it in again.")
+    ] = None,
+) -> None:
+    """Change the limits of an account, or suspend it."""
+    from nur_server.cli import accounts
+
+    limits = {"max_live_sessions": max_live_sessions, "max_agents": max_agents}
+    raise typer.Exit(accounts.limit(_checked_settings(), account, limits, suspend=suspend))
+
+
+@accounts.command("export")
+def export_account(account: AccountId, archive: Path) -> None:
+    """Write everything of an account to a ZIP file, recordings included."""
+    from nur_server.cli import accounts
+
+    raise typer.Exit(accounts.export(_checked_settings(), account, archive))
+
+
+@accounts.command("delete")
+def delete_account(
+    account: AccountId, yes: Annotated[bool, typer.Option("--yes", help="I mean it.")] = False
+) -> None:
+    """Erase an account and everything of it for good, recordings included."""
+    from nur_server.cli import accounts
+
+    raise typer.Exit(accounts.delete(_checked_settings(), account, is_sure=yes))
+
+
+@accounts.command("number")
+def give_number(account: AccountId, number: str) -> None:
+    """Give an account a phone number, without its proof."""
+    from nur_server.cli import accounts
+
+    raise typer.Exit(accounts.give_number(_checked_settings(), account, number))
 
 
 @models.command("list")

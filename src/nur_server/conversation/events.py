@@ -331,6 +331,8 @@ class EndedReason(StrEnum):
     AGENT_DELETED = "agent_deleted"
     KEY_REVOKED = "key_revoked"
     """The key it was made with, itself or through a token, was revoked."""
+    ACCOUNT_CLOSED = "account_closed"
+    """The operator has suspended or deleted its account."""
     CALLER_HUNG_UP = "caller_hung_up"
     """The far end of a phone call hung up."""
     TRANSFERRED = "transferred"

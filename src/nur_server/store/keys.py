@@ -13,7 +13,7 @@ from nur_server.store.accounts import DEFAULT_ACCOUNT, insert_account
 from nur_server.store.engine import Database
 from nur_server.store.paging import DEFAULT_LIMIT, read_page
 from nur_server.store.records import KeyRecord, NewKey, Page
-from nur_server.store.schema import KeyRow
+from nur_server.store.schema import AccountRow, KeyRow
 from nur_server.store.secrets import KEY_PREFIX, hash_of, new_secret
 
 SECRET_LENGTH = len(KEY_PREFIX) + 64
@@ -79,12 +79,17 @@ class Keys:
 
 
 async def authenticate(database: Database, raw: str) -> KeyRecord | None:
-    """The key with this secret. None: there is none, or it is revoked or has expired."""
+    """The key with this secret. None: there is none, it is revoked or has expired, or its account
+    is suspended."""
     if len(raw) != SECRET_LENGTH or not raw.startswith(KEY_PREFIX):
         return None
     now = database.clock.now()
     async with database.read() as session:
-        row = await session.scalar(select(KeyRow).where(KeyRow.secret_hash == hash_of(raw)))
+        row = await session.scalar(
+            select(KeyRow)
+            .join(AccountRow, AccountRow.id == KeyRow.account_id)
+            .where(KeyRow.secret_hash == hash_of(raw), AccountRow.suspended_at.is_(None))
+        )
     if row is None or row.revoked_at is not None:
         return None
     if row.expires_at is not None and row.expires_at <= now:

@@ -151,6 +151,20 @@ async def wish_key_ended(
     return places
 
 
+async def wish_account_ended(database: Database, account_id: str, reason: EndedReason) -> int:
+    """Ask for the end of all live sessions of an account, calls too. How many there are."""
+    async with database.write() as session:
+        found = await session.execute(
+            select(SessionRow.id, SessionRow.node_id).where(
+                SessionRow.account_id == account_id,
+                SessionRow.state == SessionState.LIVE.value,
+            )
+        )
+        places = {session_id: str(node_id) for session_id, node_id in found.all()}
+        await _wish(session, database, places, reason)
+    return len(places)
+
+
 async def is_live(database: Database, session_id: str) -> bool:
     """Whether a session is live on any node."""
     async with database.read() as session:

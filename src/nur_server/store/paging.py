@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from nur_server.errors import InvalidRequest
 from nur_server.store.records import Page
 from nur_server.store.schema import (
+    AccountRow,
     AgentRow,
     CallRow,
     KeyRow,
@@ -29,7 +30,9 @@ MAX_LIMIT = 100
 MAX_OFFSET = 1_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Row = TypeVar("Row", AgentRow, KeyRow, SessionRow, CallRow, WebhookRow, WebhookDeliveryRow)
+Row = TypeVar(
+    "Row", AccountRow, AgentRow, KeyRow, SessionRow, CallRow, WebhookRow, WebhookDeliveryRow
+)
 Item = TypeVar("Item")
 
 

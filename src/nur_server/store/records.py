@@ -37,6 +37,12 @@ class AccountRecord:
     id: str
     name: str
     created_at: datetime
+    max_live_sessions: int | None = None
+    """None: as many as the server takes."""
+    max_agents: int | None = None
+    """None: any number."""
+    suspended_at: datetime | None = None
+    """Since when its keys open nothing. None: they do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,11 @@ class AccountRow(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     created_at: Mapped[datetime]
+    max_live_sessions: Mapped[int | None] = mapped_column(Integer)
+    """None: as many as the server takes."""
+    max_agents: Mapped[int | None] = mapped_column(Integer)
+    suspended_at: Mapped[datetime | None]
+    """Since when its keys open nothing. None: they do."""
 
 
 class KeyRow(Table):

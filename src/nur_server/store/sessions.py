@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from nur_server.conversation.events import EndedReason
@@ -132,8 +132,7 @@ class Sessions:
         """
         now = self._database.clock.now()
         async with self._database.write() as session:
-            if most_of_token is not None:
-                await self._require_place(session, session_id, most_of_token)
+            await self._require_place(session, session_id, most_of_token)
             row = await begin_session(session, session_id, node_id, now, *self._is(session_id))
         return _record(row, now)
 
@@ -152,28 +151,36 @@ class Sessions:
         return _record(_existing(row, session_id), now)
 
     async def _require_place(
-        self, session: AsyncSession, session_id: str, most_of_token: int
+        self, session: AsyncSession, session_id: str, most_of_token: int | None
     ) -> None:
-        """Places are counted one transaction at a time. Raises `Unavailable`."""
-        await session.scalar(
-            select(AccountRow.id).where(AccountRow.id == self._account_id).with_for_update()
+        """Places are counted one transaction at a time. Raises `Unavailable` and `Unauthorized`."""
+        account = await session.scalar(
+            select(AccountRow).where(AccountRow.id == self._account_id).with_for_update()
         )
-        own = select(SessionRow.token_id).where(SessionRow.id == session_id).scalar_subquery()
-        live = await session.scalar(
-            select(func.count())
-            .select_from(SessionRow)
-            .where(
-                SessionRow.state == SessionState.LIVE.value,
-                SessionRow.account_id == self._account_id,
-                SessionRow.token_id == own,
+        if account is not None and account.suspended_at is not None:
+            raise Unauthorized(f"session {session_id} cannot begin: its account is suspended")
+        limits = []
+        if most_of_token is not None:
+            own = select(SessionRow.token_id).where(SessionRow.id == session_id).scalar_subquery()
+            limits.append((most_of_token, "this token", SessionRow.token_id == own))
+        if account is not None and account.max_live_sessions is not None:
+            limits.append((account.max_live_sessions, "this account", true()))
+        for most, whose, chosen in limits:
+            live = await session.scalar(
+                select(func.count())
+                .select_from(SessionRow)
+                .where(
+                    SessionRow.account_id == self._account_id,
+                    SessionRow.state == SessionState.LIVE.value,
+                    SessionRow.id != session_id,
+                    chosen,
+                )
             )
-        )
-        if (live or 0) >= most_of_token:
-            raise Unavailable(
-                f"expected fewer than {most_of_token} live sessions of this token; end one of "
-                "them, or make another token",
-                code="concurrency_exceeded",
-            )
+            if (live or 0) >= most:
+                raise Unavailable(
+                    f"expected fewer than {most} live sessions of {whose}; end one of them first",
+                    code="concurrency_exceeded",
+                )
 
     async def _require_agent(self, session: AsyncSession, agent_id: str) -> None:
         status = await session.scalar(

@@ -27,7 +27,7 @@ AgentId = Annotated[str, Path(max_length=200, examples=["agt_5f0c"])]
 @router.post("/create", status_code=201, name="create_agent_by_verb", responses=declared(409))
 async def create(body: AgentBody, server: Server, principal: Writer) -> AgentObject:
     """Store a new agent. Both addresses do the same."""
-    fields = await agents.new_fields(server, body)
+    fields = await agents.new_fields(server, principal.account_id, body)
     return _shown(server, await server.agents(principal.account_id).create(fields))
 
 

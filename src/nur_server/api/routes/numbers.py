@@ -16,6 +16,7 @@ from nur_server.api.call_objects import (
     caller_id_object,
     phone_number_object,
 )
+from nur_server.api.claims import require_claim
 from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute, keep_nothing
 from nur_server.api.paging import WindowOf, envelope, page_of
@@ -46,6 +47,7 @@ PhoneNumber = Annotated[
 async def create(body: PhoneNumberBody, server: Server, principal: Writer) -> PhoneNumberObject:
     """Bring a number along. Calls to it are answered by its agent. Both addresses do the same."""
     read_number(body.phone_number, "phone_number")
+    await require_claim(server, principal.account_id, [body.phone_number], "phone_number")
     made = await _numbers(server, principal).create(
         body.phone_number,
         label=body.label,
