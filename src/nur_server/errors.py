@@ -108,9 +108,17 @@ class InternalError(NurError):
 
 
 class Unavailable(NurError):
+    """`retry_after_seconds` is when to ask again, where that is known."""
+
     status = 503
     default_code = "service_unavailable"
     retryable = True
+
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, **more: Any
+    ) -> None:
+        super().__init__(message, **more)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ProviderError(NurError):

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
 
     max_sessions: int = Field(default=200, ge=1)
     """Live sessions in this process."""
+    max_account_sessions: int | None = Field(default=None, ge=1)
+    """Live sessions of one account in this process. None: as many as there are places."""
+    max_key_sessions: int | None = Field(default=None, ge=1)
+    """Live sessions that one API key made, itself or through browser tokens, in this process. None:
+    as many as there are places."""
     max_body_bytes: int = Field(default=1_048_576, ge=1024)
     max_frame_bytes: int = Field(default=1_048_576, ge=1024)
     session_ttl_seconds: int = Field(default=3600, ge=60)

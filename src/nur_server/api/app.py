@@ -62,6 +62,14 @@ from nur_server.ports import DialRequest, OnInbound
 from nur_server.providers.catalogue import Catalogue
 from nur_server.session.live import LAST_WRITES_SECONDS, LiveSessions
 from nur_server.session.metrics import Metrics
+from nur_server.session.places import (
+    MAX_RECOGNITIONS,
+    MAX_WRITES,
+    Bounds,
+    Gauge,
+    Places,
+    Strain,
+)
 from nur_server.session.recorder import Recorders
 from nur_server.session.writer import Writer
 from nur_server.settings import Settings, unknown_settings
@@ -168,12 +176,15 @@ def create_app(
                 )
                 group.create_task(keeping, name="recordings")
                 watching = group.create_task(counted.watch_loop(clock), name="event loop lag")
+                strain = services.live.places.strain.watch(clock)
+                straining = group.create_task(strain, name="strain")
                 group.create_task(services.calls.run(stopping), name="calls")
                 group.create_task(services.catalogue.watch(stopping), name="engines")
                 try:
                     yield
                 finally:
                     watching.cancel()
+                    straining.cancel()
                     stopping.set()
 
     app = FastAPI(
@@ -298,7 +309,7 @@ async def _start(
         writer=writer,
         clock=clock,
         resume_seconds=settings.resume_seconds,
-        max_sessions=settings.max_sessions,
+        places=_places(settings, catalogue, writer),
         recorders=recorders,
         metrics=given.metrics,
         tracer=_open_traces(stack, settings, node_id, clock),
@@ -432,6 +443,15 @@ async def _verification(
     voice = catalogue.engine_voice(catalogue.voice(), tts)
     secret = await signing_secret(database, CALLER_IDS)
     return Verification(database, calls, tts, voice, clock, secret)
+
+
+def _places(settings: Settings, catalogue: Catalogue, writer: Writer) -> Places:
+    bounds = Bounds(settings.max_sessions, settings.max_account_sessions, settings.max_key_sessions)
+    waiting = [
+        Gauge("speech waits for the recogniser", lambda: catalogue.recognitions, MAX_RECOGNITIONS),
+        Gauge("writes wait for the database", lambda: writer.waiting, MAX_WRITES),
+    ]
+    return Places(bounds, Strain(waiting))
 
 
 async def _drain(live: LiveSessions, calls: CallService, seconds: float) -> None:

@@ -126,7 +126,7 @@ def as_nur_error(error: Exception) -> NurError:
 def _headers_of(error: NurError) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="nur"'}
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | Unavailable) and error.retry_after_seconds is not None:
         return {"Retry-After": str(max(1, ceil(error.retry_after_seconds)))}
     if isinstance(error, _MethodNotAllowed):
         return {"Allow": error.details["allow"]}

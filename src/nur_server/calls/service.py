@@ -32,6 +32,7 @@ from nur_server.opening.plan import plan_for_agent
 from nur_server.opening.prepare import Identity
 from nur_server.opening.sessions import Opener
 from nur_server.ports import CallObserver, InboundCall, TelephonyEngine
+from nur_server.session.places import RETRY_SECONDS
 from nur_server.store.accounts import DEFAULT_ACCOUNT, Accounts
 from nur_server.store.agents import Agents
 from nur_server.store.call_records import (
@@ -359,7 +360,8 @@ class CallService:
             return "number_without_agent"
         if agent.status is AgentStatus.PAUSED:
             return "agent_paused"
-        if self._is_draining or len(self._followed) >= self._max_calls:
+        is_behind = self._opener.live.places.strain.reason is not None
+        if self._is_draining or is_behind or len(self._followed) >= self._max_calls:
             return "at_capacity"
         return None
 
@@ -557,6 +559,13 @@ class CallService:
                 f"expected fewer than {self._max_calls} calls under way; all lines are taken, "
                 "try again later or raise NUR_MAX_SESSIONS",
                 code="at_capacity",
+                retry_after_seconds=RETRY_SECONDS,
+            )
+        if (behind := self._opener.live.places.strain.reason) is not None:
+            raise Unavailable(
+                f"the server is busy with the calls in progress ({behind}); try again in a moment",
+                code="at_capacity",
+                retry_after_seconds=RETRY_SECONDS,
             )
 
 

@@ -198,6 +198,12 @@ class Catalogue:
         ]
         return names[0] if names else voice.id
 
+    @property
+    def recognitions(self) -> int:
+        """Pieces of speech that wait for a recogniser in this process."""
+        engines = self._engines.speech_to_text
+        return sum(int(getattr(engine, "waiting", 0)) for engine in engines)
+
     def engine_states(self) -> list[EngineState]:
         """Of the engines that the settings name, as last seen."""
         return self._watch.states()

@@ -66,6 +66,11 @@ class Moonshine:
         self._waited_seconds = 0.0
         """What partials have waited for a worker of late."""
 
+    @property
+    def waiting(self) -> int:
+        """Pieces of speech that wait for their turn."""
+        return 0 if self._workers is None else self._workers.waiting
+
     async def load(self) -> None:
         """Load the model off the loop. Raises `Unavailable` when the weights are missing."""
         await self._submit(Priority.FINAL, lambda _: self._loaded()).result

@@ -92,6 +92,11 @@ class Workers:
             self._changed.notify()
         return job
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return len(self._jobs)
+
     def close(self) -> None:
         """Drop what waits and end the threads. Blocks until the running jobs are done."""
         with self._changed:

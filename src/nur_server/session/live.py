@@ -11,6 +11,7 @@ from nur_server.errors import Conflict, Unavailable
 from nur_server.ports import ToolServer, TurnModel, VoiceActivityDetector
 from nur_server.session.metrics import Metrics, Tracer
 from nur_server.session.pacer import Pacer
+from nur_server.session.places import RETRY_SECONDS, Places
 from nur_server.session.recorder import Recorders
 from nur_server.session.runner import Configure, Session, SessionServices
 from nur_server.session.setup import SessionSetup
@@ -38,7 +39,7 @@ class LiveSessions:
         writer: Writer,
         clock: Clock,
         resume_seconds: float = 30.0,
-        max_sessions: int = 200,
+        places: Places | None = None,
         recorders: Recorders | None = None,
         metrics: Metrics | None = None,
         tracer: Tracer | None = None,
@@ -56,11 +57,11 @@ class LiveSessions:
             metrics=metrics or Metrics(),
             tracer=tracer,
         )
-        self._max_sessions = max_sessions
+        self.places = places or Places()
         self._sessions: dict[str, Session] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pacing: asyncio.Task[None] | None = None
-        self._is_draining = False
+        self.is_draining = False
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -70,17 +71,9 @@ class LiveSessions:
 
         It takes what it is given from here on, and handles it in order once its task has begun.
 
-        Raises `errors.Unavailable` when the process is full or stopping, and `errors.Conflict`
-        when the session is live already.
+        Raises as `require_room` does, and `errors.Conflict` when the session is live already.
         """
-        if self._is_draining:
-            raise Unavailable("the server is stopping; connect again in a moment")
-        if len(self._sessions) >= self._max_sessions:
-            raise Unavailable(
-                f"expected fewer than {self._max_sessions} live sessions; all places are taken, "
-                "try again later or raise NUR_MAX_SESSIONS",
-                code="at_capacity",
-            )
+        self.require_room(setup.account_id, setup.access.key_id)
         if setup.session_id in self._sessions:
             raise Conflict(f"session {setup.session_id} is live already")
         if self._pacing is None:
@@ -91,6 +84,20 @@ class LiveSessions:
             self._run(session), name=setup.session_id
         )
         return session
+
+    def require_room(self, account_id: str, key_id: str | None = None) -> None:
+        """Whether a session of this account and key may begin now.
+
+        Raises `errors.Unavailable` when the process is full, behind or stopping, and
+        `errors.RateLimited` when the account or the key has all its sessions.
+        """
+        if self.is_draining:
+            raise Unavailable(
+                "the server is stopping; connect again in a moment",
+                retry_after_seconds=RETRY_SECONDS,
+            )
+        live = (session.setup for session in self._sessions.values())
+        self.places.require(live, account_id, key_id)
 
     @property
     def writer(self) -> Writer:
@@ -140,14 +147,14 @@ class LiveSessions:
 
     async def drain(self, seconds: float) -> None:
         """Take no new sessions and wait for the live ones, at most so long; then end them."""
-        self._is_draining = True
+        self.is_draining = True
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=seconds)
         await self.close()
 
     async def close(self) -> None:
         """End every session and stop. Bounded."""
-        self._is_draining = True
+        self.is_draining = True
         ids = list(self._sessions)
         for session_id in ids:
             self._sessions[session_id].end(EndedReason.SERVER_SHUTDOWN)

@@ -224,7 +224,7 @@ class Door:
         webhook = self._webhook(plan)
         if plan.client_tools:
             tool_endpoints(plan)
-        self._require_room()
+        server.live.require_room(principal.account_id, principal.key_id)
         seconds = MAX_SESSION_SECONDS
         most = None
         if principal.token is not None:
@@ -357,7 +357,7 @@ class Door:
         most_of_token: int | None = None,
     ) -> None:
         server = self._server
-        self._require_room()
+        server.live.require_room(record.account_id, record.key_id)
         sessions = server.sessions(record.account_id)
         await sessions.begin(record.id, server.node_id, most_of_token=most_of_token)
         running = server.live.get(record.id)
@@ -379,15 +379,6 @@ class Door:
             return None
         allow_private = self._server.settings.allow_private_urls
         return session_webhooks.read_webhook(webhook, allow_private=allow_private)
-
-    def _require_room(self) -> None:
-        """Raises `Unavailable` before a session that could not start is touched."""
-        most = self._server.settings.max_sessions
-        if len(self._server.live) >= most:
-            raise Unavailable(
-                f"expected fewer than {most} live sessions; all places are taken, try again later",
-                code="at_capacity",
-            )
 
     def _redeem(self) -> None:
         """Use up the token where tokens are single-use."""
