@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import httpx2
 import pytest
 from sqlalchemy import update
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -223,6 +224,63 @@ async def test_a_test_reaches_a_webhook_whatever_its_filters(post: Post) -> None
     assert told.type == "webhook.test"
     (logged,) = await post.settled(1)
     assert (logged.id, logged.event_id) == (delivery_id, told.id)
+
+
+IMPOSSIBLE = [
+    "https://①②⑦.⓪.⓪.①/",
+    "https://" + "a" * 300 + ".com/",
+    "https://[v1.x]/",
+    "https://exa_mple..com/",
+    "https://example.com:0/",
+    "https://user:word@example.com/",
+]
+
+
+@pytest.mark.parametrize("url", IMPOSSIBLE)
+async def test_an_address_that_cannot_be_asked_fails_with_its_reason_and_holds_nothing_up(
+    post: Post, url: str
+) -> None:
+    """Such as were stored before they were refused."""
+    made = await post.webhooks.create(WebhookFields(url=url))
+    await post.happen(EventType.SESSION_STARTED, EventType.SESSION_ENDED)
+    log = await post.settled(2)
+    assert [each.status for each in log] == [DeliveryStatus.FAILED] * 2
+    assert [each.attempts for each in log] == [1, 1]
+    assert all(each.error for each in log)
+    assert (await post.webhooks.get(made.webhook.id)).enabled
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(UnicodeError("idna"), 1), (httpx2.InvalidURL("odd"), 1), (RuntimeError("broken"), None)],
+)
+async def test_any_error_of_an_attempt_is_a_failed_attempt(
+    database: Database, error: Exception, attempts: int | None
+) -> None:
+    def breaks(_: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    async with (
+        receiving() as receiver,
+        httpx2.AsyncClient(transport=httpx2.MockTransport(breaks)) as client,
+    ):
+        post = Post(database, receiver)
+        await post.subscribe()
+        deliverer = Deliverer(database, client, CLOCK, allow_private=True, back_off_seconds=(3600,))
+        worker = Worker(database, "node-a", QUICK)
+        worker.register(DELIVER, deliverer.deliver)
+        await worker.start()
+        await post.happen(EventType.SESSION_ENDED)
+
+        async def is_attempted() -> bool:
+            return (await post.log())[0].attempts > 0
+
+        await eventually(is_attempted)
+        await worker.stop()
+        (made,) = await post.log()
+    assert str(error) in (made.error or "")
+    is_over = made.status is DeliveryStatus.FAILED
+    assert is_over if attempts else made.status is DeliveryStatus.PENDING
 
 
 async def test_a_receiver_that_is_gone_is_told_no_more(post: Post) -> None:

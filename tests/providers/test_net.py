@@ -173,6 +173,34 @@ async def test_a_response_that_never_ends_times_out(open_client: httpx2.AsyncCli
         ("http://[::1", "invalid_url"),
         ("http://example.com:99999/", "invalid_url"),
         ("http://user:pw@example.com/", "invalid_url"),
+        ("https://user@example.com/", "invalid_url"),
+        ("https://@example.com/", "invalid_url"),
+        ("https://①②⑦.⓪.⓪.①/", "invalid_url"),
+        ("https://" + "a" * 64 + ".com/", "invalid_url"),
+        ("https://" + "a" * 300 + ".com/", "invalid_url"),
+        ("https://" + ".".join(["abcdefghi"] * 26) + "/", "invalid_url"),
+        ("https://[v1.x]/", "invalid_url"),
+        ("https://[fe80::1%25eth0]/", "private_address"),
+        ("https://exa_mple..com/", "invalid_url"),
+        ("https://.example.com/", "invalid_url"),
+        ("https://example.com../", "invalid_url"),
+        ("https://example.com:0/", "invalid_url"),
+        ("https://example.com:-1/", "invalid_url"),
+        ("https://example.com:http/", "invalid_url"),
+        ("https://exa mple.com/", "invalid_url"),
+        ("https://exa\tmple.com/", "invalid_url"),
+        ("https://exa\u200bmple.com/", "invalid_url"),
+        ("https://\ud800.com/", "invalid_url"),
+        ("https://%65xample.com/", "invalid_url"),
+        ("https://a\\b.com/", "invalid_url"),
+        ("https://*.example.com/", "invalid_url"),
+        ("https://{host}/", "invalid_url"),
+        ("https://2130706433/", "invalid_url"),
+        ("https://0x7f000001/", "invalid_url"),
+        ("https://127.1/", "invalid_url"),
+        ("https://1.2.3.4.5/", "invalid_url"),
+        ("https://256.1.1.1/", "invalid_url"),
+        ("https://localhost./", "private_address"),
         ("http://localhost:8080/", "private_address"),
         ("http://127.0.0.1/", "private_address"),
         ("http://[::ffff:10.0.0.1]/", "private_address"),
@@ -189,3 +217,9 @@ def test_ordinary_addresses_pass() -> None:
     check_url("https://example.com/hook?x=1", allow_private=False)
     check_url("http://8.8.8.8:8000/", allow_private=False)
     check_url("http://127.0.0.1:8000/", allow_private=True)
+    check_url("http://my_service:8000/", allow_private=True)
+    check_url("http://[::1]:65535/", allow_private=True)
+    check_url("https://münchen.example./?q=1#x", allow_private=False)
+    check_url("https://日本.example:443/", allow_private=False)
+    check_url("https://" + "a" * 63 + ".example/", allow_private=False)
+    check_url("https://1password.example/", allow_private=False)

@@ -157,7 +157,7 @@ class Deliverer:
 
     async def _send(self, attempt: Attempt) -> _Answer:
         began = self._clock.monotonic()
-        http_status, error, retry_after = None, None, 0.0
+        http_status, error, retry_after, is_final = None, None, 0.0, False
         try:
             check_receiver(attempt.url, allow_private=self._allow_private)
             body = body_of(attempt)
@@ -176,8 +176,10 @@ class Deliverer:
             if http_status is None:
                 error = f"no answer within {ATTEMPT_SECONDS:g} s"
         except InvalidRequest as refused:
-            error = refused.message
-        except httpx2.HTTPError as failed:
+            error, is_final = refused.message, refused.code == "invalid_url"
+        except (httpx2.InvalidURL, ValueError, TypeError) as impossible:
+            error, is_final = f"it cannot be sent: {impossible}", True
+        except Exception as failed:
             error = f"{type(failed).__name__}: {failed}"
         outcome = Outcome(
             delivered=http_status is not None and 200 <= http_status < 300,
@@ -185,6 +187,7 @@ class Deliverer:
             error=error,
             duration_ms=round(1000 * (self._clock.monotonic() - began)),
             is_gone=http_status == GONE,
+            is_final=is_final,
         )
         return _Answer(outcome, retry_after)
 

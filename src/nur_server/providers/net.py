@@ -7,6 +7,7 @@ are not followed. Proxies named in the environment are not used: they would conn
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,16 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 MAX_ADDRESSES = 4
 """Addresses of one name that are tried, in turn."""
+
+MAX_PORT = 65_535
+MAX_NAME_CHARACTERS = 253
+MAX_LABEL_CHARACTERS = 63
+"""Of a host's name and of each part between its dots (RFC 1035, section 2.3.4, without the bytes
+that hold lengths)."""
+_LABEL = re.compile(r"[a-z0-9_-]+")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""What makes a last label an IPv4 address in one notation or another to browsers and resolvers
+(https://url.spec.whatwg.org/#ends-in-a-number-checker)."""
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Awaitable[tuple[str, ...]]]
@@ -48,23 +59,48 @@ def check_url(url: str, *, allow_private: bool, param: str | None = None) -> Non
     For the moment a user names an address; its name is judged when it is fetched.
     """
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise _refused(f"expected a URL, got {url!r} ({error})", param) from None
+        parts = httpx2.URL(url)
+        user = urlsplit(url).username
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise _refused(f"expected a URL, got {url[:200]!r} ({error})", param) from None
     if parts.scheme not in ("http", "https"):
         raise _refused(f"expected an http or https URL, got scheme {parts.scheme!r}", param)
+    host = parts.raw_host.decode("ascii", "replace").lower().removesuffix(".")
     if not host:
-        raise _refused(f"expected a URL with a host, got {url!r}", param)
-    if parts.username is not None or parts.password is not None:
+        raise _refused(f"expected a URL with a host, got {url[:200]!r}", param)
+    if parts.userinfo or user is not None:
         raise _refused("expected a URL without a user name; send it in a header", param)
+    if parts.port is not None and not 0 < parts.port <= MAX_PORT:
+        raise _refused(f"expected a port from 1 to {MAX_PORT}, got {parts.port}", param)
+    address = _numeric(host)
+    if address is None and (problem := _wrong_name(host)) is not None:
+        raise _refused(f"expected a host that can be asked, but {problem}", param)
     if allow_private:
         return
     if host == "localhost" or host.endswith(".localhost"):
         raise _private(host, "it names this machine", param)
-    address = _numeric(host)
     if address is not None and (why := why_private(address)) is not None:
         raise _private(host, why, param)
+
+
+def _wrong_name(host: str) -> str | None:
+    """Why no name server has a host's name, in its ASCII form (RFC 1035, section 2.3.4), or None.
+
+    Underscores are taken: names inside networks have them.
+    """
+    if len(host) > MAX_NAME_CHARACTERS:
+        return f"its name has {len(host)} characters, and at most {MAX_NAME_CHARACTERS} are allowed"
+    labels = host.split(".")
+    for label in labels:
+        if not label:
+            return "its name has two dots in a row, or begins with one"
+        if len(label) > MAX_LABEL_CHARACTERS:
+            return f"a part of its name is longer than {MAX_LABEL_CHARACTERS} characters"
+        if _LABEL.fullmatch(label) is None:
+            return f"its name has characters that no name has: {label!r}"
+    if _NUMBER.fullmatch(labels[-1]) is not None:
+        return f"{host!r} ends in a number and is no IPv4 address of four numbers"
+    return None
 
 
 def why_private(address: IPAddress) -> str | None:

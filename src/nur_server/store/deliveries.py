@@ -228,6 +228,8 @@ class Outcome:
     duration_ms: int = 0
     is_gone: bool = False
     """The receiver wants no more."""
+    is_final: bool = False
+    """No further attempt can go better: there is nothing that could be asked, or sent."""
 
 
 async def claim_attempt(
@@ -296,7 +298,7 @@ async def finish_attempt(
         if outcome.delivered:
             row.delivered_at = now
             await _end(session, row, DeliveryStatus.DELIVERED)
-        elif outcome.is_gone or retry_at >= row.give_up_at:
+        elif outcome.is_gone or outcome.is_final or retry_at >= row.give_up_at:
             await _end(session, row, DeliveryStatus.FAILED)
         else:
             row.next_attempt_at = retry_at
