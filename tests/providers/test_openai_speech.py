@@ -6,6 +6,7 @@ import itertools
 import json
 import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx2
 import numpy as np
@@ -205,6 +206,54 @@ async def test_a_strict_server_is_asked_without_the_extras(client: httpx2.AsyncC
         for _ in range(2):
             assert_spoke([chunk async for chunk in tts.speak(CLAUSE)])
     assert ["language" in asked.json for asked in server.asked] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("stream_format", {"detail": [{"loc": ["stream_format"], "type": "extra_forbidden"}]}),
+        ("stream", {"error": {"message": "Unknown parameter: 'stream'."}}),
+        ("language", {"error": "language is not supported"}),
+        ("speed", {"error": {"message": "no", "param": "speed"}}),
+        ("speed", "Bad request"),
+    ],
+)  # fmt: skip
+async def test_a_refused_field_is_left_out_from_then_on(
+    client: httpx2.AsyncClient, field: str, said: object
+) -> None:
+    async def strict(exchange: Exchange) -> None:
+        if field in exchange.asked.json:
+            await exchange.answer(json.dumps(said), status=400)
+        else:
+            await streams(PCM)(exchange)
+
+    clause = replace(CLAUSE, speed=1.2 if field == "speed" else 1.0)
+    async with running(strict) as server:
+        tts = synthesiser(server, client)
+        for _ in range(2):
+            assert_spoke([chunk async for chunk in tts.speak(clause)])
+    assert field not in server.asked[-2].json
+    assert "response_format" in server.asked[-1].json or said == "Bad request"
+
+
+@pytest.mark.parametrize(
+    "said", ["response_format must be one of mp3, wav", "Unsupported format: pcm", "no"]
+)
+async def test_a_server_without_raw_audio_is_asked_for_a_file(
+    client: httpx2.AsyncClient, said: str
+) -> None:
+    async def strict(exchange: Exchange) -> None:
+        if exchange.asked.json.get("response_format") == "pcm":
+            await exchange.answer(json.dumps({"error": {"message": said}}), status=400)
+        else:
+            await streams(riff(PCM), kind="audio/wav")(exchange)
+
+    async with running(strict) as server:
+        tts = synthesiser(server, client)
+        for _ in range(2):
+            assert_spoke([chunk async for chunk in tts.speak(CLAUSE)], rate=22_050)
+    assert server.asked[-1].json["response_format"] == "wav"
+    assert len(server.asked) <= 4
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/html"])

@@ -187,3 +187,40 @@ async def test_a_hanging_server_times_out(client: httpx2.AsyncClient) -> None:
         )
         with pytest.raises(ProviderTimeout):
             await transcripts(stt, spoken())
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("prompt", "prompt is not supported"),
+        ("language", "Extra inputs are not permitted: language"),
+        ("response_format", "response_format 'json' is not compatible"),
+        ("prompt", "Bad request"),
+        ("language", "Bad request"),
+    ],
+)
+async def test_a_refused_field_is_left_out_from_then_on(
+    client: httpx2.AsyncClient, field: str, said: str
+) -> None:
+    async def strict(exchange: Exchange) -> None:
+        if f'name="{field}"'.encode() in exchange.asked.body:
+            await exchange.answer(f'{{"error": "{said}"}}', status=400)
+        else:
+            await exchange.answer('{"text": "Hello."}')
+
+    async with running(strict) as server:
+        stt = recogniser(server, client)
+        for _ in range(2):
+            heard = await transcripts(stt, spoken(), ListenOptions(prompt="Names: Ada."))
+            assert heard[-1].text == "Hello."
+    assert len(server.asked) <= 5
+
+
+@pytest.mark.parametrize("body", ["Hello there.", '{"text": "Hello there."}', " Hello  there.\n"])
+async def test_plain_text_is_a_transcript(client: httpx2.AsyncClient, body: str) -> None:
+    async def plain(exchange: Exchange) -> None:
+        await exchange.answer(body, kind="text/plain; charset=utf-8")
+
+    async with running(plain) as server:
+        heard = await transcripts(recogniser(server, client), spoken())
+    assert heard[-1].text == "Hello there."

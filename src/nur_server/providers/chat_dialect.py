@@ -13,6 +13,7 @@ from nur_server.conversation.actions import ModelMessage
 from nur_server.conversation.config import ToolSpec
 from nur_server.ports import ReplyRequest
 from nur_server.providers.chat_prompt import PromptShape, chat_messages
+from nur_server.providers.refusals import WRONG_REQUEST, names_field
 
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 FIELDS = (
@@ -29,8 +30,6 @@ NICETIES = frozenset({"stream_options", "chat_template_kwargs", "parallel_tool_c
 """Given up together where a server does not say what it refuses."""
 TUNING = frozenset({LIMIT, NEWER_LIMIT, "temperature"})
 """Given up next."""
-WRONG_REQUEST = (400, 422)
-"""Statuses that say that something in the request is wrong."""
 NEVER_THE_REQUEST = (401, 402, 403, 408, 429)
 
 _REFUSES = re.compile(
@@ -95,7 +94,7 @@ class ChatDialect:
         is_wrong_request = status in WRONG_REQUEST
         if not is_wrong_request and not _REFUSES.search(said):
             return None
-        named = next((name for name in FIELDS if name in payload and _names(said, name)), None)
+        named = next((name for name in FIELDS if name in payload and names_field(said, name)), None)
         if named is not None:
             return self._without(named)
         if "tools" in payload and _refuses_tools(said):
@@ -134,12 +133,6 @@ class ChatDialect:
 
 def _refuses_tools(said: str) -> bool:
     return bool(_TOOLS.search(said) and _REFUSES.search(said) and not _ONE_TOOL.search(said))
-
-
-def _names(said: str, name: str) -> bool:
-    """Whether a refusal is about this field, in whatever way it writes it."""
-    words = name.replace("_", "[ _-]?")
-    return re.search(rf"(?<![^\W_]){words}(?![^\W_])", said, re.IGNORECASE) is not None
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:

@@ -183,6 +183,16 @@ async def read_up_to(response: httpx2.Response, limit: int) -> bytes:
     return bytes(body[:limit])
 
 
+async def read_text(response: httpx2.Response, provider: str, within_seconds: float) -> str:
+    """The body as text. Raises `ProviderGarbled` when it is too large."""
+    with provider_errors(provider):
+        async with asyncio.timeout(within_seconds):
+            body = await read_up_to(response, MAX_JSON_BYTES + 1)
+    if len(body) > MAX_JSON_BYTES:
+        raise garbled(provider, f"at most {MAX_JSON_BYTES} bytes of text", body)
+    return body.decode("utf-8", "replace")
+
+
 async def read_json(response: httpx2.Response, provider: str, within_seconds: float) -> Any:
     """The body as JSON. Raises `ProviderGarbled` when it is none, or is too large."""
     with provider_errors(provider):
@@ -298,29 +308,3 @@ def _told_pause(error: ProviderError) -> float | None:
     if is_loading(error.said, error.provider_status):
         return LOADING_SECONDS
     return None
-
-
-class OptionalFields:
-    """Fields of a request that a server may refuse: sent to it until it answers without them."""
-
-    def __init__(self) -> None:
-        self._are_sent = True
-
-    async def asked(
-        self, ask: Callable[[bool], AsyncGenerator[T, None]]
-    ) -> AsyncGenerator[T, None]:
-        """The answer of `ask(True)`, which sends the fields, or where they are refused of
-        `ask(False)`, which leaves them out."""
-        if self._are_sent:
-            try:
-                async with aclosing(ask(True)) as parts:
-                    async for part in parts:
-                        yield part
-                return
-            except ProviderRejected as error:
-                if error.provider_status not in (400, 422):
-                    raise
-        async with aclosing(ask(False)) as parts:
-            async for part in parts:
-                self._are_sent = False
-                yield part

@@ -18,7 +18,6 @@ from nur_server.ports import EngineVoice, SpeakRequest, SpeechChunk, TextToSpeec
 from nur_server.providers.event_stream import server_events
 from nur_server.providers.http import (
     ModelServer,
-    OptionalFields,
     answered,
     content_type,
     garbled,
@@ -27,10 +26,12 @@ from nur_server.providers.http import (
     reported,
     retried,
 )
+from nur_server.providers.refused_fields import RefusedFields
 from nur_server.providers.speech_bytes import DEFAULT_RATE, SpeechBytes
 from nur_server.providers.speech_voices import listed_voices
-from nur_server.text.languages import primary
 
+EXTRAS = ("stream_format", "stream", "language")
+"""What only some servers know, and others refuse."""
 LANGUAGES = {
     "de": "German",
     "en": "English",
@@ -63,7 +64,9 @@ class OpenAISpeech:
         self._client = client
         self._name = name or server.model
         self._chunk_seconds = chunk_seconds
-        self._extras = OptionalFields()
+        self._fields = RefusedFields(
+            EXTRAS, ("response_format",), ("speed",), instead={"response_format": "wav"}
+        )
 
     @property
     def name(self) -> str:
@@ -99,11 +102,10 @@ class OpenAISpeech:
         return retried(lambda: self._speak(request), patience_seconds=self._chunk_seconds)
 
     def _speak(self, request: SpeakRequest) -> AsyncGenerator[SpeechChunk, None]:
-        return self._extras.asked(lambda is_sent: self._ask(request, with_extras=is_sent))
+        payload = speech_payload(self._server.model, request)
+        return self._fields.asked(payload, lambda told: self._ask(told, request.text))
 
-    async def _ask(
-        self, request: SpeakRequest, *, with_extras: bool
-    ) -> AsyncGenerator[SpeechChunk, None]:
+    async def _ask(self, payload: dict[str, Any], text: str) -> AsyncGenerator[SpeechChunk, None]:
         async with answered(
             self._client,
             self._name,
@@ -111,7 +113,7 @@ class OpenAISpeech:
             self._server.url("audio/speech"),
             within_seconds=self._chunk_seconds,
             headers=self._server.headers,
-            json=speech_payload(self._server.model, request, with_extras=with_extras),
+            json=payload,
         ) as response:
             kind, rate = content_type(response), declared_rate(response)
             audio = SpeechBytes(self._name, kind, rate, declared_channels(response))
@@ -123,7 +125,7 @@ class OpenAISpeech:
             chunk = audio.finish()
             if chunk is not None:
                 yield chunk
-            if not audio.has_samples and any(map(str.isalnum, request.text)):
+            if not audio.has_samples and any(map(str.isalnum, text)):
                 raise garbled(self._name, "audio", "an empty answer", is_quote=False)
 
     async def _bytes(self, response: httpx2.Response, kind: str) -> AsyncGenerator[bytes, None]:
@@ -153,7 +155,7 @@ class OpenAISpeech:
             raise garbled(self._name, "base64 audio", str(encoded)) from None
 
 
-def speech_payload(model: str, request: SpeakRequest, *, with_extras: bool) -> dict[str, Any]:
+def speech_payload(model: str, request: SpeakRequest) -> dict[str, Any]:
     """The body of a speech request.
 
     A streaming Qwen3-TTS knows only its own speed, so other speeds are not streamed.
@@ -163,15 +165,11 @@ def speech_payload(model: str, request: SpeakRequest, *, with_extras: bool) -> d
         "input": request.text,
         "voice": request.voice,
         "response_format": "pcm",
+        "language": LANGUAGES.get(request.language, "Auto"),
     }
-    streams = request.speed == 1.0
-    if not streams:
-        payload["speed"] = request.speed
-    if with_extras:
-        payload["language"] = LANGUAGES.get(primary(request.language), "Auto")
-        if streams:
-            payload |= {"stream": True, "stream_format": "audio"}
-    return payload
+    if request.speed != 1.0:
+        return payload | {"speed": request.speed}
+    return payload | {"stream": True, "stream_format": "audio"}
 
 
 def _message(data: str, provider: str) -> dict[str, Any]:

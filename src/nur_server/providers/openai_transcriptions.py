@@ -5,6 +5,7 @@ Such a server knows no partial results: it is asked anew at every pause, for all
 
 import asyncio
 import io
+import json
 import sys
 import wave
 from collections.abc import AsyncGenerator
@@ -22,7 +23,16 @@ from nur_server.ports import (
     SpeechToTextCapabilities,
     Transcript,
 )
-from nur_server.providers.http import ModelServer, answered, garbled, read_json, retried
+from nur_server.providers.http import (
+    ModelServer,
+    answered,
+    content_type,
+    garbled,
+    read_json,
+    read_text,
+    retried,
+)
+from nur_server.providers.refused_fields import RefusedFields
 from nur_server.text.languages import primary
 
 log = structlog.get_logger()
@@ -48,6 +58,7 @@ class OpenAITranscriptions:
         self._client = client
         self._name = name or server.model
         self._answer_seconds = answer_seconds
+        self._fields = RefusedFields(("prompt",), ("response_format",), ("language",))
 
     @property
     def name(self) -> str:
@@ -111,6 +122,12 @@ class OpenAITranscriptions:
     async def _ask(self, samples: Samples, options: ListenOptions) -> str:
         if len(samples) < MIN_SAMPLES:
             return ""
+        file = wav(samples)
+        told = self._fields.asked(self._wanted(options), lambda fields: self._post(file, fields))
+        return "".join([text async for text in told])
+
+    async def _post(self, file: bytes, fields: dict[str, Any]) -> AsyncGenerator[str, None]:
+        """The transcript, from JSON or from plain text."""
         async with answered(
             self._client,
             self._name,
@@ -118,16 +135,20 @@ class OpenAITranscriptions:
             self._server.url("audio/transcriptions"),
             within_seconds=self._answer_seconds,
             headers=self._server.headers,
-            data=self._fields(options),
-            files={"file": ("utterance.wav", wav(samples), "audio/wav")},
+            data=fields,
+            files={"file": ("utterance.wav", file, "audio/wav")},
         ) as response:
-            answer = await read_json(response, self._name, self._answer_seconds)
+            if content_type(response) == "text/plain":
+                body = await read_text(response, self._name, self._answer_seconds)
+                answer: Any = _parsed(body)
+            else:
+                answer = await read_json(response, self._name, self._answer_seconds)
         text = answer.get("text") if isinstance(answer, dict) else None
         if not isinstance(text, str):
             raise garbled(self._name, 'a JSON object with "text"', repr(answer))
-        return " ".join(text.split())
+        yield " ".join(text.split())
 
-    def _fields(self, options: ListenOptions) -> dict[str, str]:
+    def _wanted(self, options: ListenOptions) -> dict[str, str]:
         prompt = " ".join([options.prompt or "", ", ".join(options.keyterms)]).strip()
         fields = {
             "model": self._server.model,
@@ -135,6 +156,15 @@ class OpenAITranscriptions:
             "response_format": "json",
         }
         return {**fields, "prompt": prompt} if prompt else fields
+
+
+def _parsed(body: str) -> Any:
+    """JSON that calls itself plain text, or words as they are."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {"text": body}
+    return answer if isinstance(answer, dict) else {"text": body}
 
 
 def _is_overtaken(audio: UtteranceAudio, pause: int) -> bool:

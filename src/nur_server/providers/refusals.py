@@ -15,6 +15,8 @@ import httpx2
 from nur_server.clock import SystemClock
 
 MAX_SAID_CHARACTERS = 500
+WRONG_REQUEST = (400, 422)
+"""Statuses that say that something in the request is wrong."""
 SMALLEST_SHARE = 0.1
 """Two numbers that lie further apart than this are not the sizes of a prompt and a context."""
 MAX_MENTIONS = 8
@@ -84,6 +86,12 @@ def _mentions(value: Any) -> Iterator[str]:
                 yield from _mentions(value.get(key))
         case _:
             return
+
+
+def names_field(said: str, name: str) -> bool:
+    """Whether a refusal is about this field, or value, in whatever way it writes it."""
+    words = "[ _-]?".join(map(re.escape, name.split("_")))
+    return re.search(rf"(?<![^\W_]){words}(?![^\W_])", said, re.IGNORECASE) is not None
 
 
 def is_too_long(said: str, status: int | None) -> bool:
