@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_low
 
 from nur_server.clock import Clock
 from nur_server.errors import RateLimited, Unavailable
@@ -72,7 +72,7 @@ class Strain:
     def reason(self) -> str | None:
         """What is beyond its bound. None: the server keeps up."""
         for gauge, seen in self._seen.items():
-            if len(seen) == LOOKS and median(seen) > gauge.most:
+            if len(seen) == LOOKS and median_low(seen) > gauge.most:
                 return gauge.what
         return None
 
