@@ -29,6 +29,7 @@ async def list_all(
         str | None,
         Query(
             max_length=languages.MAX_LENGTH,
+            json_schema_extra={"pattern": languages.PATTERN, "examples": ["en", "pt-BR"]},
             description="BCP 47: ISO 639-1, with or without a region. Where no voice is of the "
             "region, the voices of the language.",
         ),
