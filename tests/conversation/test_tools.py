@@ -1,17 +1,22 @@
 """The journal of tool calls."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from nur_server.conversation.config import ExecutionMode, ToolSpec
+from nur_server.conversation.history import CUT_OFF, STILL_RUNNING
 from nur_server.conversation.record import ToolStatus
 from nur_server.conversation.tools import (
     MAX_RESULT_CHARACTERS,
     RefusedCall,
     ToolJournal,
     check_arguments,
+    failure_for_model,
 )
+from nur_server.providers.chat_prompt import GO_ON, OPENING
+from nur_server.text.normalisation import TextNormaliser
 
 TOOL = ToolSpec(
     "lookup",
@@ -109,7 +114,11 @@ def test_a_tool_can_advise_the_model() -> None:
         journal.open(call_id, "resp_1", "lookup", call_id, tool, 0)
         journal.close(call_id, status, "Well.", 1)
     assert journal.result("a") == "Well.\n\nBe glad."
-    assert journal.result("b") == "Well.\n\nBe sorry."
+    assert json.loads(journal.result("b") or "") == {
+        "ok": False,
+        "error": "Well.",
+        "instructions": "Be sorry.",
+    }
 
 
 def test_a_huge_result_is_cut() -> None:
@@ -127,3 +136,57 @@ def test_only_a_holding_tool_keeps_the_agent_silent() -> None:
     assert call.holds
     journal.close("b", ToolStatus.SUCCEEDED, "", 1)
     assert not call.holds
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("LookupError: there is no order 9999.", "there is no order 9999."),
+        ("requests.exceptions.ReadTimeout: timed out", "timed out"),
+        ("KeyError", "The tool failed."),
+        (
+            'Traceback (most recent call last)\n  File "a.py"\nValueError: no such day',
+            "no such day",
+        ),
+        ("There are no tables left.", "There are no tables left."),
+    ],
+)
+def test_a_failure_is_told_as_json_without_the_name_of_an_exception(text: str, told: str) -> None:
+    assert json.loads(failure_for_model(text)) == {"ok": False, "error": told}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LookupError: there is no order 9999.",
+        "The tool did not answer within 3 seconds.",
+        "There is no tool called 'book'. Use only the tools you were given.",
+        "The arguments are not valid JSON: Expecting value: line 1 column 2.",
+        'a "quoted" { brace',
+    ],
+)
+def test_a_model_that_repeats_a_failure_says_nothing_internal(text: str) -> None:
+    normaliser = TextNormaliser()
+    for answer in (failure_for_model(text), failure_for_model(text, "Say sorry."), STILL_RUNNING):
+        assert normaliser.clause(answer) is None
+    clause = normaliser.clause(f"I see. {failure_for_model(text)} Anything else?")
+    assert clause is not None
+    assert clause.spoken == "I see. Anything else?"
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        CUT_OFF,
+        OPENING,
+        GO_ON,
+        '[While you spoke I said "wait, no".]',
+        '[Somebody here said, not to you, "dinner".]',
+        "[pressed 12#]",
+        '[The tool book was called with {"a": [1]}. It said: ["x"]]',
+    ],
+)
+def test_a_model_that_repeats_a_remark_of_its_prompt_does_not_say_it(remark: str) -> None:
+    clause = TextNormaliser().clause(f"{remark} We open at seven.")
+    assert clause is not None
+    assert clause.written == "We open at seven."

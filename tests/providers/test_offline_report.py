@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nur_server.providers.offline_report import report
+from nur_server.providers.offline_report import FAILED, report
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,25 @@ def test_text_is_said_as_it_stands(content: str, said: str) -> None:
 
 def test_no_more_than_a_few_fields_are_said() -> None:
     assert report(json.dumps({f"f{i}": i for i in range(9)})).count(" is ") == 4
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"ok": false, "error": "there is no order 9999."}',
+        '{"error": "KeyError: \'day\'"}',
+        '{"error": {"message": "psycopg.OperationalError: connection refused"}}',
+        '{"error": "timeout"}',
+        "LookupError: there is no order 9999.",
+        "The tool answered with status 500.",
+        "AttributeError: 'NoneType' object has no attribute 'x'",
+    ],
+)
+def test_nothing_of_an_exception_is_said(content: str) -> None:
+    assert report(content) == FAILED
+
+
+def test_a_reason_in_plain_words_is_said() -> None:
+    assert report('{"error": "there are no tables left"}') == (
+        "That did not work: there are no tables left."
+    )

@@ -8,7 +8,8 @@ from nur_server.conversation.events import Role
 from nur_server.conversation.tools import ToolJournal
 from nur_server.text.joining import joined
 
-STILL_RUNNING = "This call is still running; its result is not known yet."
+STILL_RUNNING = '{"status": "still running", "result": null}'
+"""What the model is told of a call without a result. It is JSON, which is never spoken."""
 CUT_OFF = "[I cut you off there and did not hear the rest.]"
 MAX_NOTES_CHARACTERS = 16_000
 """Of the notes in a prompt, as of a tool's result: some four thousand tokens."""

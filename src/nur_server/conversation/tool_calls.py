@@ -101,7 +101,7 @@ class ToolCalls:
         self.answer(
             call_id,
             ToolStatus.TIMED_OUT,
-            f"The tool did not answer within {seconds:g} seconds. Tell the user so.",
+            f"The tool did not answer within {seconds:g} seconds.",
         )
 
     def wants_filler(self, call_id: str) -> bool:

@@ -129,11 +129,30 @@ class ToolJournal:
         """What the model is told, with the tool's own instructions. None while it runs."""
         call = self._calls[call_id]
         result = call.record.result
-        if result is None or call.tool is None:
-            return result
-        succeeded = call.record.status is ToolStatus.SUCCEEDED
-        advice = call.tool.success_instructions if succeeded else call.tool.error_instructions
+        if result is None:
+            return None
+        if call.record.status is not ToolStatus.SUCCEEDED:
+            return failure_for_model(result, call.tool.error_instructions if call.tool else None)
+        advice = call.tool.success_instructions if call.tool else None
         return f"{result}\n\n{advice}" if advice else result
+
+
+def failure_for_model(text: str, advice: str | None = None) -> str:
+    """Return a failed call's text as JSON for the model.
+
+    The text is written for programmers or for the model. A model that repeats what it was given
+    repeats JSON, which is never spoken. The names of exceptions are left out.
+    """
+    plain = _EXCEPTION.sub("", text.strip().rpartition("\n")[2] if _TRACEBACK in text else text)
+    failure = {"ok": False, "error": plain.strip() or "The tool failed."}
+    if advice:
+        failure["instructions"] = advice
+    return json.dumps(failure, ensure_ascii=False)
+
+
+_TRACEBACK = "Traceback (most recent call last)"
+_EXCEPTION = re.compile(r"^\s*(?:\w+\.)*\w*(?:Error|Exception|Timeout|Interrupt|Exit)\b(?::\s*|$)")
+"""The name of an exception in front of its text, as Python and others print it."""
 
 
 def check_arguments(tool: ToolSpec | None, name: str, arguments: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a tool answered, as one spoken sentence."""
 
 import json
+import re
 from typing import Any
 
 from nur_server.providers.offline_text import capitalised, listed, plain_name
@@ -10,6 +11,12 @@ MAX_ITEMS = 3
 MAX_CHARACTERS = 300
 _IDENTIFIERS = frozenset({"id", "uuid", "guid", "url", "href", "token", "object", "hash"})
 """Last words of field names that are for machines."""
+FAILED = "I'm sorry, that did not work."
+_FOR_PROGRAMMERS = re.compile(
+    r"\w(?:Error|Exception)\b|Traceback|\b(?:errno|null|undefined|NoneType|stack|SQL|HTTP)\b"
+    r"|\w+\.\w+\(|::|[{}<>\\]|\bline [0-9]+\b|/\w+/\w+|\bstatus [45][0-9]{2}\b",
+)
+"""Marks of an exception, a trace or a protocol: nothing of such a text is for the user."""
 _WRAPPERS = ("result", "data", "response")
 
 
@@ -39,6 +46,8 @@ def _said_text(content: str) -> str:
         return "That is done."
     if text[0] in "{[" or len(text) > MAX_CHARACTERS:
         return "I have an answer, but it is too long to read out."
+    if _FOR_PROGRAMMERS.search(text):
+        return FAILED
     return capitalised(text if text[-1] in ".!?" else f"{text}.")
 
 
@@ -50,12 +59,20 @@ def _sentence(value: Any) -> str:
             return "Yes." if value else "No."
         case list():
             return _list(value)
+        case {"ok": False}:
+            return FAILED
         case {"error": error} if error:
-            return f"That did not work: {_plain(_reason(error))}."
+            return _failure(str(_plain(_reason(error))))
         case dict():
             return _fields({str(name): inner for name, inner in value.items()})
         case _:
             return _said_text(_plain(value))
+
+
+def _failure(reason: str) -> str:
+    """A tool's own words for what went wrong, unless they are a programmer's."""
+    is_for_people = reason and " " in reason and _FOR_PROGRAMMERS.search(reason) is None
+    return f"That did not work: {reason}." if is_for_people else FAILED
 
 
 def _reason(error: Any) -> Any:

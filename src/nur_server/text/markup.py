@@ -65,10 +65,16 @@ _ACTION = (
     r"|sigh|pause|silence|laughter|applause|chuckle|laugh|giggle|music|beat|deep breath|thinking"
 )
 _MANNER = r"(?:(?:\w+ly|a|an|the|long|short|brief|soft|warm|deep|slight|small|little|light) ){0,2}"
+_REMARKS = (
+    r"(?:I cut you off|While you spoke I said|Somebody here said|The conversation begins|Go on\.\]"
+    r"|pressed [0-9*#]|The tool \w+ was called)"
+)
+"""How remarks begin that stand in a prompt in square brackets; models are known to repeat them."""
 _OPENING = re.compile(
     r"(?P<fence>```+|~~~+)"
     rf"|(?P<tag><\s?(?P<name>{_TAGS})\b[^<>]*(?P<tag_end>>|\Z))"
     r"|(?P<rest>\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_calls?\w*\|>|<｜tool)"
+    rf"|(?P<remark>\[(?={_REMARKS}))"
     r"|(?P<template>\{\{[^{}\n]*\}\})"
     r"|(?P<json>\{(?=\s*(?:[\"'“}]|\w+\s*:|\Z))|\[(?=\s*(?:[{\"]|\Z)))"
     r"|(?P<call>\b(?:(?:functions?|tools?|multi_tool_use|default_api)\.\w+|[a-z]\w*_\w+)\()"
@@ -132,7 +138,7 @@ class _Hidden:
                 self._mode = _Mode.SILENT
             case "template":
                 pass
-            case "json" | "call":
+            case "json" | "call" | "remark":
                 self._mode, self._depth, self._in_string = _Mode.NESTED, 1, False
             case _:
                 return self._hide_stage(found)
