@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nur_server.text.english_numbers import (
@@ -248,6 +248,7 @@ def test_figures_in_other_languages(written: str, language: str, spoken: str) ->
 FIGURES = st.text(alphabet="0123456789.,:/-–$€%#+()' apmNovkK½²٣", max_size=60)
 
 
+@settings(deadline=None)  # the first text in a language compiles its patterns
 @given(FIGURES, st.sampled_from(["en", "es", "de", "fr", "it", "pt", "ja"]))
 def test_readings_are_in_order_and_apart(text: str, language: str) -> None:
     at = 0
@@ -256,12 +257,14 @@ def test_readings_are_in_order_and_apart(text: str, language: str) -> None:
         at = reading.end
 
 
+@settings(deadline=None)  # the first text in a language compiles its patterns
 @given(FIGURES)
 def test_english_leaves_no_figure_standing_alone(text: str) -> None:
     words = said(f" {text} ").split()
     assert not [word for word in words if word.isascii() and word.isdigit()]
 
 
+@settings(deadline=None)  # the first text in a language compiles its patterns
 @given(st.integers(0, 10**18))
 def test_any_number_is_said(number: int) -> None:
     assert not any(character.isdigit() for character in cardinal(number) + ordinal(number))

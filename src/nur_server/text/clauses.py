@@ -1,4 +1,4 @@
-"""Where a streamed answer can be cut so that speech starts early and sounds right.
+"""Splits a streamed answer into clauses, so that speech starts early and sounds right.
 
 The splitter looks at each place behind a mark once. It decides from the text before that place and
 a bounded stretch behind it, and waits where that stretch has not arrived: however the input is cut

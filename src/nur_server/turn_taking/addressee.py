@@ -1,4 +1,4 @@
-"""Whom is it said to: the agent, or somebody else who is there?
+"""Estimates whether words are for the agent or for another person in the room.
 
 Told from the words and the voice together. Cues in the words speak for the one or the other, each
 with its weight; `python -m bench.overlaps` fits the weights to sentences written for it, English
@@ -42,10 +42,10 @@ WEIGHTS = {
     "takes the floor": -0.7,
     "please": -0.4,
 }
-"""Of each cue, in log-odds for somebody else."""
+"""Weight of each cue, in log-odds for another person. Fitted by `python -m bench.overlaps`."""
 NAME_WEIGHT = 1.4
 WORD_WEIGHT = 0.1
-"""Of each word, up to `MOST_WORDS`."""
+"""Weight of each word, up to `MOST_WORDS`, in log-odds. Fitted by `bench.overlaps`."""
 MOST_WORDS = 8
 BIAS = -1.0
 UNKNOWN_WORDS = -2.0

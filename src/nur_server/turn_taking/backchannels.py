@@ -90,7 +90,7 @@ _ASSESSMENT = re.compile(
     r"|(?:is|was) (?:it|that) (?:so|right)|goodness(?: me)?|gosh|phew|cheers|noted|yay"
     r"|(?:my|oh|good) (?:goodness|gosh|god|lord|grief|dear|boy|man))"
 )
-"""What somebody says about what they have just heard, without more."""
+"""A brief assessment of what was just heard, and nothing more."""
 _HUM = re.compile(r"m+h+m*|m+|h+m+|u+h*m?h+m+|m?h+u+m+|a+h+a+m*|e+h+e+")
 HUMMED_YES = re.compile(r"(?:m+h+m+|(?:m+|h+m+|u+h*m+|u+h+|a+h*|m+h+) h+(?:m+|u+[hm]+))+")
 _TICS = re.compile(r"u+h*m+|u+h+|e+r+m*|e+h+m*|a+h+(?:e*m+)?|h+m+|m+h*|u+r+m*|tsk|coughs?|sniffs?")
@@ -108,7 +108,7 @@ def is_backchannel(text: str, language: str = "en") -> bool:
 
 
 def is_vocal_tic(text: str) -> bool:
-    """Whether there is nothing but hesitation in it: "um", "uh, er"."""
+    """Whether the text is nothing but hesitation: "um", "uh, er"."""
     words = normalise(text).split()
     if HUMMED_YES.fullmatch(" ".join(words)):
         return False

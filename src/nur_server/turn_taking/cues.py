@@ -1,4 +1,4 @@
-"""What in somebody's words tells whom they are for, and whether they take the floor. English.
+"""Cues in English words that show whom they are for and whether they take the turn.
 
 `addressee` and `floor` weigh the cues; `python -m bench.overlaps` fits the weights.
 """
@@ -132,7 +132,7 @@ CUES: dict[str, re.Pattern[str]] = {
         r"|if you say|whatever|thank|thanks|cheers)\b"
     ),
 }
-"""They look at bare words, without apostrophes."""
+"""Patterns by the name of the cue. They match bare words, without apostrophes."""
 
 _NAME = re.compile(
     r"[^,]*,\s+(?!I\b)[A-Z][a-z]+[.!?]*$"
@@ -146,5 +146,5 @@ def has(name: str, bare: str) -> bool:
 
 
 def has_name(text: str) -> bool:
-    """Whether somebody is called by a name that is set off by a comma."""
+    """Whether the text addresses a person by a name that is set off by a comma."""
     return _NAME.match(text) is not None

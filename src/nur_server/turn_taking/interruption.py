@@ -1,4 +1,4 @@
-"""The user speaks while the agent does: an interruption, or not?
+"""Decides whether the user's speech over the agent is an interruption.
 
 Judged again at every window and every transcript, from how long they speak, what they say, how
 far their voice is from the user's usual one, and whether it is the agent's own voice coming back.
@@ -50,7 +50,7 @@ BRIEF = 1.6
 """An overlap that lasted less than this many times what holds the agent was no interruption, in
 languages `turn_grab` does not know. Listening noises last up to a second, interruptions longer."""
 UNLIKELY = 0.6
-"""Of the likelihood it takes to stop the agent: with less, it is not even held."""
+"""Share of the likelihood that stops the agent below which it is not even held."""
 WORDLESS_HOLD = 1.3
 """When nothing at all is understood, speech must last this many times longer to hold the agent …"""
 WORDLESS_YIELD = 2.4

@@ -1,4 +1,4 @@
-"""From scored windows to speech and silence, counted in the audio itself."""
+"""Turns scored windows into speech and silence, counted in the audio itself."""
 
 from enum import Enum, auto
 

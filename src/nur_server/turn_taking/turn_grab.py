@@ -1,4 +1,4 @@
-"""Do words over the agent take the floor, or are they said in passing: "oh, that's handy"?
+"""Classifies words over the agent: do they take the turn, or are they a remark in passing?
 
 Told from what they are and how long they last; `python -m bench.overlaps` fits the weights to short
 interruptions and listening noises written for it. English.
@@ -16,16 +16,17 @@ WEIGHTS = {
     "objection": 1.3,
     "assessment": -1.0,
 }
-"""Of each cue, in log-odds for taking the floor."""
+"""Weight of each cue, in log-odds for taking the turn. All weights here are fitted by
+`python -m bench.overlaps`."""
 QUESTION_WEIGHT = 1.9
-"""Of a question of two words and more: a noise is taken for "And?"."""
+"""Weight of a question of two words and more, in log-odds. Noises are recognised as "And?"."""
 STOP_WEIGHT = 1.0
-"""Of words that ask the agent to stop."""
+"""Weight of words that ask the agent to stop, in log-odds."""
 SENTENCE_WEIGHT = 2.2
-"""Of `SENTENCE_WORDS` and more."""
+"""Weight of an utterance of `SENTENCE_WORDS` and more, in log-odds."""
 SENTENCE_WORDS = 6
 SECOND_WEIGHT = 0.4
-"""Of each second of speech, up to `MOST_SECONDS`."""
+"""Weight of each second of speech, up to `MOST_SECONDS`, in log-odds."""
 MOST_SECONDS = 2.0
 BIAS = 0.1
 

@@ -1,4 +1,4 @@
-"""Has the user finished? How much silence it takes, and why.
+"""Decides when the user has finished: how much silence ends the turn, and why.
 
 The answer is a length of silence, not yes or no: short after a complete answer to the question just
 asked, longer in the middle of a thought, a number or a spelling. New evidence (a partial

@@ -1,4 +1,4 @@
-"""What phrases mean for taking turns: short lexicons, and questions asked of a piece of text.
+"""Lexicons for turn-taking, and the questions that are asked of a piece of text.
 
 User text is what a small speech recogniser writes: any case, with or without punctuation. Agent
 text is punctuated. Every function takes any string and never raises.
