@@ -19,8 +19,11 @@ from nur_server.providers.scripted import (
     ScriptedTextToSpeech,
 )
 from nur_server.session.recorder import (
+    BATCH_SECONDS,
+    JITTER_SECONDS,
     MAX_BATCHES,
     RATE,
+    STALL_SECONDS,
     Mixer,
     Recorder,
     Recorders,
@@ -129,6 +132,91 @@ async def test_audio_that_comes_in_bursts_stays_in_one_piece(desk: Desk) -> None
     audio = await desk.recorded()
     first = int(np.flatnonzero(audio[:, 0])[0]) - 1
     assert np.array_equal(audio[first : first + RATE, 0], wave)
+
+
+def burst(desk: Desk, seconds: float, value: int = 1000) -> None:
+    """As much at once as has been missing."""
+    for _ in range(round(seconds / 0.02)):
+        desk.recorder.heard(sound(value=value))
+
+
+@pytest.mark.parametrize("stall", [0.1, 0.5, 1.0, 2.5, 4.0])
+@pytest.mark.parametrize("agent_speaks", [True, False])
+async def test_a_burst_fills_the_stall_it_was_meant_for(
+    desk: Desk, stall: float, agent_speaks: bool
+) -> None:
+    desk.caller_speaks(2)
+    for _ in range(round(stall / 0.02)):
+        desk.clock.advance(0.02)
+        if agent_speaks:
+            desk.recorder.played("resp_1", sound(value=2000), RATE)
+    burst(desk, stall, value=1500)
+    desk.caller_speaks(1, value=0)
+    desk.caller_speaks(1, value=3000)
+    audio = await desk.recorded()
+    assert abs(len(audio) / RATE - (4 + stall)) <= 0.02
+    tone = np.flatnonzero(audio[:, 0] == 3000)
+    assert abs(tone[0] / RATE - (3 + stall)) <= 0.02
+    late = np.flatnonzero(audio[:, 0] == 1500)
+    assert abs(late[0] / RATE - 2) <= 0.02 and abs(len(late) / RATE - stall) <= 0.02
+
+
+@pytest.mark.parametrize("stall", [6.0, 20.0])
+async def test_of_a_long_stall_the_latest_is_kept_and_the_sides_stay_together(
+    desk: Desk, stall: float
+) -> None:
+    desk.caller_speaks(2)
+    for _ in range(round(stall / 0.02)):
+        desk.clock.advance(0.02)
+        desk.recorder.played("resp_1", sound(value=2000), RATE)
+    burst(desk, stall, value=1500)
+    desk.caller_speaks(1, value=3000)
+    audio = await desk.recorded()
+    assert abs(len(audio) / RATE - (3 + stall)) <= 0.02
+    late = np.flatnonzero(audio[:, 0] == 1500)
+    assert late[-1] / RATE <= 2 + stall + 0.02
+    assert STALL_SECONDS - 0.02 <= len(late) / RATE <= STALL_SECONDS + BATCH_SECONDS
+    tone = np.flatnonzero(audio[:, 0] == 3000)
+    assert abs(tone[0] / RATE - (2 + stall)) <= 0.02
+
+
+@pytest.mark.parametrize("ahead", [0.3, 2.0, 10.0])
+async def test_the_caller_never_runs_ahead_of_the_clock(desk: Desk, ahead: float) -> None:
+    desk.caller_speaks(1)
+    burst(desk, ahead, value=1500)
+    desk.clock.advance(0.5)
+    desk.caller_speaks(1, value=3000)
+    audio = await desk.recorded()
+    assert abs(len(audio) / RATE - 2.5) <= 0.02
+    assert np.count_nonzero(audio[:, 0] == 1500) <= (JITTER_SECONDS + 0.02) * RATE
+    assert abs(np.flatnonzero(audio[:, 0] == 3000)[0] / RATE - 1.5) <= 0.02
+
+
+async def test_two_stalls_and_their_bursts_each_keep_their_place(desk: Desk) -> None:
+    for value in (1000, 2000):
+        desk.caller_speaks(1, value=value)
+        desk.clock.advance(1.5)
+        burst(desk, 1.5, value=value + 1)
+    desk.caller_speaks(1, value=3000)
+    left = (await desk.recorded())[:, 0]
+    begins = [np.flatnonzero(left == value)[0] / RATE for value in (1000, 1001, 2000, 2001, 3000)]
+    assert begins == pytest.approx([0, 1, 2.5, 3.5, 5], abs=0.02)
+
+
+async def test_a_caller_who_sends_nothing_holds_the_recording_up_for_a_while_only(
+    desk: Desk,
+) -> None:
+    for _ in range(1000):
+        desk.clock.advance(0.02)
+        desk.recorder.played("resp_1", sound(value=2000), RATE)
+    batch = await desk.recorder.next()
+    assert batch is not None
+    handed = batch.until
+    while desk.recorder.waiting:
+        batch = await desk.recorder.next()
+        assert batch is not None
+        handed = batch.until
+    assert handed / RATE >= 20 - STALL_SECONDS - 1.6
 
 
 async def test_agent_audio_sent_ahead_follows_on_without_seams(desk: Desk) -> None:

@@ -33,7 +33,11 @@ BATCH_SECONDS = 1.0
 HOLD_SECONDS = 0.5
 """Kept back from each batch for what comes late or is taken back."""
 JITTER_SECONDS = 0.2
-"""The caller's audio may come so late and still follows on what came before."""
+"""The caller's audio may come so late and still follows on what came before, and so early."""
+STALL_SECONDS = 5.0
+"""Longest stall of the caller's audio whose place is kept for what comes late, all at once."""
+BURST_SECONDS = 1.0
+"""Behind a stall, such a burst comes within so long."""
 MAX_BATCHES = 30
 """Waiting for the encoder or the archive; those beyond are dropped."""
 SILENCE_SECONDS = 10
@@ -173,6 +177,80 @@ class Mixer:
         ]
 
 
+class _Run:
+    """The caller's audio since the last hand-over. Positions are samples at `RATE`."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        """Where what was heard ends."""
+        self._start = 0
+        self._pieces: list[Samples] = []
+        self._before: list[Piece] = []
+        """What stands before the latest stall."""
+        self._stall: int | None = None
+        """Where the stall before the run began. None: there is no room before it."""
+        self._resumed = 0
+        """When the stall was over."""
+
+    def hear(self, samples: Samples, now: int, handed: int) -> None:
+        """Take audio that ends about `now`. Nothing before `handed` can be changed any more."""
+        start = max(now - len(samples), handed)
+        if start - self.end > JITTER_SECONDS * RATE:
+            self._settle()
+            self._stall, self._resumed = max(self.end, handed), now
+            self._start = self.end = start
+        self._pieces.append(samples)
+        self.end += len(samples)
+        if self._is_filling(now):
+            self._fill(self.end - now)
+        else:
+            self._drop_newest(self.end - now - int(JITTER_SECONDS * RATE))
+
+    def settled(self, now: int) -> int:
+        """Up to where nothing of the caller's will come any more."""
+        if now - self.end > JITTER_SECONDS * RATE:
+            return self.end
+        return self._stall if self._stall is not None and self._is_filling(now) else now
+
+    def take(self, now: int) -> list[Piece]:
+        """What may be handed over: from now on it stays where it is."""
+        if not self._is_filling(now):
+            self._settle()
+        taken, self._before = self._before, []
+        return taken
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._pieces:
+            samples = np.concatenate(self._pieces)
+            self._before.append(Piece(Side.CALLER, self._start, samples, RATE, False))
+        self._pieces, self._start, self._stall = [], self.end, None
+
+    def _is_filling(self, now: int) -> bool:
+        return self._stall is not None and now - self._resumed <= BURST_SECONDS * RATE
+
+    def _fill(self, excess: int) -> None:
+        """Move the run back into the stall; what does not fit is the oldest."""
+        if excess <= 0 or self._stall is None:
+            return
+        room = min(excess, self._start - self._stall)
+        self._start -= room
+        self.end -= excess
+        if excess > room:
+            self._pieces = [np.concatenate(self._pieces)[excess - room :]]
+
+    def _drop_newest(self, excess: int) -> None:
+        if excess <= 0:
+            return
+        newest = self._pieces.pop()
+        kept = newest[: max(0, len(newest) - excess)]
+        self._pieces.append(kept)
+        self.end -= len(newest) - len(kept)
+
+
 class Recorder:
     """One session's, for its event loop. Methods return at once and never raise."""
 
@@ -180,6 +258,7 @@ class Recorder:
         self._clock = clock
         self._began = clock.monotonic()
         self._ends = {Side.CALLER: 0, Side.AGENT: 0}
+        self._run = _Run()
         self._speaking = ""
         self._marks: list[Piece | Cut] = []
         self._handed = 0
@@ -190,14 +269,17 @@ class Recorder:
         """Left silent because work had piled up."""
 
     def heard(self, samples: Samples) -> None:
-        """The caller's audio: mono at `RATE`, ending about now."""
+        """The caller's audio: mono at `RATE`, ending about now.
+
+        Behind a stall it stands where it was heard; what comes in a burst fills the stall,
+        backwards from now. What would lie in the future is dropped: the sides stay in step.
+        """
         if not self._is_open:
             return
-        now, end = self._now(), self._ends[Side.CALLER]
-        start = now - len(samples)
-        if start - end <= JITTER_SECONDS * RATE:
-            start = end
-        self._add(Piece(Side.CALLER, max(start, self._handed), samples, RATE, False), len(samples))
+        now = self._now()
+        self._run.hear(samples, now, self._handed)
+        self._ends[Side.CALLER] = self._run.end
+        self._hand_over_if_due(now)
 
     def played(self, response_id: str, samples: Samples, rate: int) -> None:
         """Agent audio on its way to be heard: mono at `rate`."""
@@ -223,8 +305,14 @@ class Recorder:
         """The session is over. May be called twice."""
         if self._is_open:
             self._is_open = False
-            self._hand_over(max(self._now(), *self._ends.values()))
+            self._run.close()
+            self._hand_over(max(self._now(), self._handed))
             self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Batches that are still to be encoded."""
+        return len(self._batches)
 
     async def next(self) -> Batch | None:
         """What is to be encoded next; None after the last."""
@@ -248,11 +336,18 @@ class Recorder:
     def _add(self, piece: Piece, length: int) -> None:
         self._marks.append(piece)
         self._ends[piece.side] = piece.start + length
-        now = self._now()
-        if now - self._handed >= (BATCH_SECONDS + HOLD_SECONDS) * RATE:
-            self._hand_over(now - int(HOLD_SECONDS * RATE))
+        self._hand_over_if_due(self._now())
+
+    def _hand_over_if_due(self, now: int) -> None:
+        if now - self._handed < (BATCH_SECONDS + HOLD_SECONDS) * RATE:
+            return
+        until = min(now - int(HOLD_SECONDS * RATE), self._run.settled(now))
+        until = max(until, now - int(STALL_SECONDS * RATE))
+        if until - self._handed >= BATCH_SECONDS * RATE:
+            self._hand_over(until)
 
     def _hand_over(self, until: int) -> None:
+        self._marks.extend(self._run.take(self._now()))
         marks, self._marks = tuple(self._marks), []
         if len(self._batches) >= MAX_BATCHES:
             self.lost_samples += until - self._handed
