@@ -367,6 +367,7 @@ class Plan:
             greeting=pick([None, "Hello there, how can I help you?", "Hi!"]),
             tools=(*TOOLS, *PHONE_TOOLS) if self._is_call else TOOLS,
             answering=pick(answering) if self._is_call else None,
+            first_audio_seconds=pick([0.0, 0.4]),
             hello_seconds=pick([None, 0.0, 1.0, 2.5]) if self._is_call else None,
             turn_detection=detection(self._chance),
             interruption_threshold=pick([0.0, 0.5, 0.5, 0.5, 1.0]),

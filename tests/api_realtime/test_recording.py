@@ -72,7 +72,7 @@ def sounding(channel: np.ndarray, rate: int, hertz: int) -> np.ndarray:
 
 
 async def test_both_sides_are_recorded_whole_each_on_its_channel(serve: Serve) -> None:
-    """When each of them stands there, `tests/session/test_recorder.py` asks by a clock of its own."""
+    """When each of them stands there, `tests/session/test_recorder.py` asks by its own clock."""
     async with serve() as server:
         session_id = await hold_session(server, recording=True)
         recording = await ready(server, session_id)

@@ -167,7 +167,15 @@ async def exchange(
         max_calls=max_calls,
     )
     stored = await Agents(database, ACCOUNT).create(
-        AgentFields(**{"name": "A", "voice_id": "hazel", "system_prompt": "Be brief.", **agent})
+        AgentFields(
+            **{
+                "name": "A",
+                "voice_id": "hazel",
+                "system_prompt": "Be brief.",
+                "settings": {"hello_seconds": 0.0},
+                **agent,
+            }
+        )
     )
     try:
         yield Exchange(service, database, live, stored, calls, announced)

@@ -6,7 +6,14 @@ import pytest
 
 from nur_server.conversation.answering_machine import Answerer, AnswerEvidence, judge
 from nur_server.conversation.config import AnsweringPolicy, ConversationConfig, OnMachine
-from nur_server.conversation.events import BeepHeard, EndedReason
+from nur_server.conversation.events import (
+    BeepHeard,
+    ClientDropped,
+    ClientResumed,
+    EndedReason,
+    EndRequested,
+    ReplyRequested,
+)
 from nur_server.conversation.notices import CallAnswered
 from tests.conversation.stage import Part, Say, Stage
 
@@ -293,3 +300,65 @@ def test_a_line_that_is_never_quiet_gets_the_message_all_the_same() -> None:
     s.run(220)
     assert s.agent_said[-1] == MESSAGE
     assert s.ended is EndedReason.VOICEMAIL
+
+
+# The client's first audio
+
+WAITS = ConversationConfig(
+    "ses_0123456789ab", greeting="Good morning.", first_audio_seconds=0.4, eager_replies=False
+)
+
+
+def silent(config: ConversationConfig = WAITS) -> Stage:
+    """A client that sends no audio."""
+    s = Stage(config=config, model=lambda m: [Say("Fine.")])
+    s.is_sending_audio = False
+    return s.open()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.38])
+def test_the_greeting_waits_for_the_clients_first_audio(seconds: float) -> None:
+    s = silent()
+    s.run(seconds)
+    assert s.frames == []
+    s.is_sending_audio = True
+    s.run(3)
+    assert seconds < s.frames[0][0] < seconds + 0.1
+    assert s.agent_said == ["Good morning."]
+
+
+@pytest.mark.parametrize("config", [WAITS, replace(WAITS, first_audio_seconds=0.2)])
+def test_a_client_that_sends_none_is_greeted_within_a_bound(config: ConversationConfig) -> None:
+    s = silent(config).run(3)
+    assert config.first_audio_seconds <= s.frames[0][0] < config.first_audio_seconds + 0.1
+    assert s.agent_said == ["Good morning."]
+
+
+def test_a_reply_that_is_asked_for_meanwhile_is_not_lost() -> None:
+    s = silent().run(0.1)
+    s.feed(ReplyRequested(s.now, None))
+    s.run(3)
+    assert s.agent_said[-1] == "Fine."
+
+
+def test_an_end_after_the_last_word_waits_for_the_greeting() -> None:
+    s = silent().run(0.1)
+    s.feed(EndRequested(s.now, EndedReason.CLIENT_ENDED, finish_speaking=True))
+    s.run(3)
+    assert s.agent_said == ["Good morning."]
+    assert s.ended is EndedReason.CLIENT_ENDED
+
+
+def test_a_client_that_drops_meanwhile_is_greeted_when_it_is_back() -> None:
+    s = silent().run(0.1)
+    s.feed(ClientDropped(s.now))
+    s.run(1)
+    assert s.frames == []
+    s.feed(ClientResumed(s.now))
+    s.run(3)
+    assert s.agent_said == ["Good morning."]
+
+
+def test_a_greeting_that_is_written_waits_for_nothing() -> None:
+    s = silent(replace(WAITS, speaks=False)).run(0.1)
+    assert s.agent_said == ["Good morning."]

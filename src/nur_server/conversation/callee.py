@@ -10,6 +10,14 @@ from nur_server.conversation.answering_machine import Answerer, AnswerVerdict
 from nur_server.conversation.call_opening import CallOpening
 from nur_server.conversation.config import OnMachine
 from nur_server.conversation.context import Context
+from nur_server.conversation.deadlines import Timer
+from nur_server.conversation.events import (
+    ClientDropped,
+    EndRequested,
+    Event,
+    ReplyRequested,
+    SpeechScored,
+)
 from nur_server.conversation.listener import Listener
 from nur_server.conversation.machine_detection import MachineDetection
 from nur_server.conversation.notices import CallAnswered
@@ -51,12 +59,14 @@ class Callee:
         self._detection: MachineDetection | None = None
         self._opening: CallOpening | None = None
         self._message: VoicemailMessage | None = None
+        self._awaits_audio = False
+        """The greeting waits for the client's first audio."""
 
     @property
     def is_held_back(self) -> bool:
         """Nothing is said yet: it is not known who has answered, or they are to speak first."""
         is_waiting = self._opening is not None and self._opening.is_waiting
-        return self._detection is not None or is_waiting
+        return self._detection is not None or is_waiting or self._awaits_audio
 
     @property
     def holds_message(self) -> bool:
@@ -76,7 +86,22 @@ class Callee:
             )
         elif self._opening is not None:
             self._opening.wait()
+        elif config.greeting and config.speaks and config.first_audio_seconds:
+            self._awaits_audio = True
+            due = self._context.now + config.first_audio_seconds
+            self._context.deadlines.set(Timer.SCREENING, due)
         else:
+            self._greet()
+
+    def see(self, event: Event) -> None:
+        """What the client does or sends shows that it is there: the greeting waits no longer."""
+        if isinstance(event, SpeechScored | ReplyRequested | EndRequested | ClientDropped):
+            self._meet()
+
+    def _meet(self) -> None:
+        if self._awaits_audio:
+            self._awaits_audio = False
+            self._context.deadlines.clear(Timer.SCREENING)
             self._greet()
 
     def leave(self, again: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -87,6 +112,7 @@ class Callee:
 
     def close(self) -> None:
         """The conversation comes to its end."""
+        self._awaits_audio = False
         self._detection = self._opening = self._message = None
 
     # What happens
@@ -109,7 +135,9 @@ class Callee:
 
     def time_out(self) -> None:
         """Waited long enough."""
-        if self._detection is not None:
+        if self._awaits_audio:
+            self._meet()
+        elif self._detection is not None:
             self._detection.time_out()
         elif self._opening is not None:
             self._opening.time_out()

@@ -114,6 +114,9 @@ class ConversationConfig:
     """Whether `ScoreTurn` will be answered."""
     answering: AnsweringPolicy | None = None
     """Find out who has answered before anything is spoken. None: whoever it is, speak."""
+    first_audio_seconds: float = 0.0
+    """How long the greeting waits for the client's first audio: a page that sends none yet may not
+    be able to play yet."""
     hello_seconds: float | None = None
     """On outbound calls: how long the agent waits for who is called to speak first; 0: not at all.
     None: it was not the agent that called."""

@@ -24,7 +24,8 @@ class Timer(StrEnum):
     DIGITS = "digits"
     """The far end has pressed no further key for a while."""
     SCREENING = "screening"
-    """It is still not known who has answered, or who was called has not said hello."""
+    """It is still not known who has answered, who was called has not said hello, or
+    the client has sent no audio."""
 
 
 Key = tuple[Timer, str]

@@ -131,6 +131,7 @@ class Conversation:
         return self._context.take_actions()
 
     def _dispatch(self, event: Event) -> None:
+        self._callee.see(event)
         match event:
             case SpeechScored():
                 self._listener.hear(event, is_open=self._phase is Phase.OPEN)
@@ -293,10 +294,9 @@ class Conversation:
             self._is_turn_over = True
             return
         has_floor = not self._listener.is_user_speaking and self._context.is_connected
-        instructions, self._due = self._owed_instructions, None
         if has_floor and self._callee.hears_opening_again(turn.text):
             return
-        instructions = instructions or self._callee.instructions()
+        instructions, self._due = self._owed_instructions or self._callee.instructions(), None
         if not has_floor or self._callee.is_held_back or instructions is not None:
             self._talker.drop_speculation()
         elif self._talker.confirm(normalise(turn.text), self._listener.speech_ended_at):

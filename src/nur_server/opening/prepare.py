@@ -26,6 +26,8 @@ from nur_server.text import languages
 from nur_server.turn_taking.settings import TurnDetection, VoiceFocus
 
 DEFAULT_LANGUAGE = "en"
+FIRST_AUDIO_SECONDS = 0.4
+"""A page that opens its microphone and its player together needs some 300 ms."""
 HELLO_SECONDS = 2.5
 """People say hello within a second or two of picking up."""
 FULL_VOLUME_PERCENT = 100.0
@@ -129,6 +131,7 @@ def _conversation(
         speaks=asked.speaks,
         has_turn_model=catalogue.turn_model is not None,
         answering=_answering(asked.answering, identity),
+        first_audio_seconds=FIRST_AUDIO_SECONDS,
         hello_seconds=_hello_seconds(asked, identity),
     )
 
