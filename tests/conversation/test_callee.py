@@ -154,6 +154,8 @@ def test_a_person_is_never_taken_for_a_machine(text: str) -> None:
     "text",
     [
         "You have reached Maria. I can't come to the phone right now.",
+        "By this is Maria, I can't come to the cell right now.",
+        "Hello, I cannot get to my phone.",
         "Please leave your name, number and reason for calling after the beep.",
         "You've reached Bob. I'm not available, I'll call you back as soon as I can.",
         "Your call has been forwarded to an automatic voice message system.",
