@@ -1,8 +1,12 @@
 """`nur serve` as a program of its own, with the embedded engines."""
 
+import os
+import pty
 import signal
 import socket
 import sqlite3
+import stat
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +16,7 @@ import pytest
 
 from nur_server.cli.home import Home
 
-from .conftest import Program
+from .conftest import END_SECONDS, PROGRAM, Program
 
 Start = Callable[..., Program]
 
@@ -24,8 +28,8 @@ def address_of(server: Program) -> str:
 def test_tells_where_it_is_and_what_it_works_with(program: Start, data_dir: Path) -> None:
     server = program("serve", "--port", "0")
     address = address_of(server)
-    key = server.line_with("API key").split()[2]
-    assert key == Home(data_dir).key()
+    assert server.line_with("API key")
+    key = Home(data_dir).key()
     assert "moonshine-tiny-en" in server.line_with("Hears with")
     assert server.line_with("Speaks with")
     assert "no language model was found" in server.line_with("Thinks with")
@@ -40,17 +44,45 @@ def test_tells_where_it_is_and_what_it_works_with(program: Start, data_dir: Path
     assert ended.err == ""
 
 
-def test_shows_the_key_on_the_first_start_only(program: Start, data_dir: Path) -> None:
-    first = program("serve", "--port", "0")
-    assert first.line_with("API key").split()[2].startswith("nur_")
-    first.signal(signal.SIGINT)
-    assert first.finish().code == 0
+def test_the_key_is_kept_in_a_file_that_its_owner_alone_reads_and_not_printed(
+    program: Start, data_dir: Path
+) -> None:
+    """Where nobody looks at a terminal, what is printed is kept: in a journal, in a log."""
+    file = Home(data_dir).key_file
+    for _ in range(2):
+        server = program("serve", "--port", "0")
+        assert server.line_with("API key").endswith(f"in {file}")
+        server.signal(signal.SIGINT)
+        ended = server.finish()
+        assert ended.code == 0
+        key = Home(data_dir).key() or "missing"
+        assert key.startswith("nur_")
+        assert key not in ended.out + ended.err
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
-    second = program("serve", "--port", "0")
-    assert second.line_with("API key").endswith(f"in {Home(data_dir).key_file}")
-    second.signal(signal.SIGINT)
-    out = second.finish().out
-    assert (Home(data_dir).key() or "missing") not in out
+
+def test_the_key_is_shown_once_on_a_terminal(data_dir: Path) -> None:
+    shown = [_on_a_terminal() for _ in range(2)]
+    key = Home(data_dir).key() or "missing"
+    assert [key in told for told in shown] == [True, False]
+
+
+def _on_a_terminal() -> str:
+    """What a server shows on a terminal of its own until it is ready."""
+    ours, theirs = pty.openpty()
+    server = subprocess.Popen(
+        [str(PROGRAM), "serve", "--port", "0"], stdout=theirs, stderr=subprocess.DEVNULL
+    )
+    os.close(theirs)
+    told = b""
+    try:
+        while b"/docs" not in told:
+            told += os.read(ours, 4096)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(END_SECONDS)
+        os.close(ours)
+    return told.decode()
 
 
 def test_a_second_server_of_the_same_directory_is_sent_away(program: Start) -> None:

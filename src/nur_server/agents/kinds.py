@@ -83,4 +83,14 @@ Metadata = Annotated[
     ),
 ]
 SigningSecret = Annotated[str, Field(max_length=100), AfterValidator(signing_secret)]
-Moment = Annotated[datetime, Field(strict=False)]
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Times within these years stay times in every zone, and when a few years are added to them."""
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"expected a time from the year {FIRST_YEAR} to {LAST_YEAR}")
+    return moment
+
+
+Moment = Annotated[datetime, Field(strict=False), AfterValidator(_in_range)]

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from nur_server import __version__
 from nur_server.api import errors, logs
 from nur_server.api import recordings as recording_links
 from nur_server.api.idempotency import HEADER, REPLAYED
@@ -189,7 +189,7 @@ def create_app(
 
     app = FastAPI(
         title="Nur",
-        version=version("nur"),
+        version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,

@@ -177,11 +177,10 @@ def migrate() -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import version
-
+    from nur_server import __version__
     from nur_server.cli import screen
 
-    screen.say(f"nur {version('nur')}")
+    screen.say(f"nur {__version__}")
 
 
 @keys.command("create")

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import version
 
 from rich.text import Text
 
+from nur_server import __version__
 from nur_server.api.recordings import blobs_url
 from nur_server.cli import screen, serving
 from nur_server.cli.database import opened
@@ -91,7 +91,7 @@ async def _examine(settings: Settings) -> list[Finding]:
 
 
 def _software() -> Finding:
-    what = f"{version('nur')} on Python {platform.python_version()}, {platform.platform()}"
+    what = f"{__version__} on Python {platform.python_version()}, {platform.platform()}"
     return Finding("Nur", State.GOOD, what)
 
 

@@ -74,10 +74,13 @@ class Node:
         )
 
     async def _key_line(self) -> str:
+        """The first key itself is shown once, on a terminal: elsewhere output is kept."""
         key, file = await self.valid_key(), self.place.home.key_file
         if key is None:
             return "make one with `nur keys create NAME`"
-        return f"{key}  (kept in {file})" if self.is_new else f"in {file}"
+        if self.is_new and screen.is_terminal():
+            return f"{key}  (kept in {file})"
+        return f"in {file}"
 
 
 @asynccontextmanager

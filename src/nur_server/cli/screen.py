@@ -54,3 +54,8 @@ def program() -> str:
         return "nur"
     folder = Path.cwd()
     return str(own.relative_to(folder) if own.is_relative_to(folder) else own)
+
+
+def is_terminal() -> bool:
+    """Whether somebody reads what is said, and it is not kept in a file or a journal."""
+    return sys.stdout.isatty()

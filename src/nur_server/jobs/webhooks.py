@@ -9,7 +9,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import Any
 
 import httpx2
@@ -17,6 +16,7 @@ import orjson
 import structlog
 from standardwebhooks.webhooks import Webhook
 
+from nur_server import __version__
 from nur_server.clock import Clock, iso
 from nur_server.errors import InvalidRequest
 from nur_server.jobs.worker import Run
@@ -91,7 +91,7 @@ def headers_of(attempt: Attempt, body: bytes, clock: Clock) -> dict[str, str]:
     ]
     return {
         "content-type": "application/json",
-        "user-agent": f"Nur-Webhooks/{version('nur')}",
+        "user-agent": f"Nur-Webhooks/{__version__}",
         "webhook-id": attempt.event_id,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(signatures),
