@@ -264,6 +264,26 @@ async def test_whatever_a_handler_raises_it_is_tried_again(
     await desk.until(lambda: tries == [0, 1])
 
 
+async def test_a_stop_amid_many_jobs_loses_none(database: Database) -> None:
+    keys = {f"job {number}" for number in range(60)}
+    done: set[str] = set()
+    first = Desk(database)
+    await first.put_down(*[note(key) for key in keys])
+    for _ in range(3):
+        desk = Desk(database)
+        before = len(done)
+
+        async def take(run: Run) -> None:
+            await asyncio.sleep(0)
+            done.add(run.key)
+
+        desk.worker.register("note", take)
+        async with working(desk):
+            await desk.until(lambda before=before: len(done) > before or done == keys)  # type: ignore[misc]
+    async with working(Desk(database)) as last:
+        await last.until(lambda: done | {run.key for run in last.runs} == keys)
+
+
 async def test_a_queue_can_be_stopped_while_it_starts(database: Database) -> None:
     desk = Desk(database)
     await desk.put_down(note("patient", at=database.clock.now() + timedelta(seconds=1)))

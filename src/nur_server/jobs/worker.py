@@ -33,7 +33,7 @@ from nur_server.store.engine import Database
 from nur_server.store.outbox import Job, QueueName
 
 if TYPE_CHECKING:
-    from dbos import WorkflowStatus
+    from dbos import DBOS, WorkflowStatus
 
 JOB_SECONDS = 60.0
 """Longest a handler may take."""
@@ -53,8 +53,8 @@ CONNECTIONS = 8
 """Connections to the database that are DBOS's own."""
 THREADS = 8
 """Threads of DBOS's pool, which write down outcomes: as many as there are connections."""
-THREAD_NAME = "dbos-executor-"
-"""What the names of these threads begin with."""
+POOL_THREADS, QUEUE_THREADS = "dbos-executor-", "queue-worker-"
+"""What the names of DBOS's threads begin with: of its pool, and those that take jobs."""
 BATCH = 500
 """Most jobs read from DBOS's tables at once."""
 UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING")
@@ -196,8 +196,8 @@ class Worker:
 
         engine = outbox.open_engine(outbox.url_of(self._database), CONNECTIONS)
         self._library.callback(engine.dispose)
-        self._library.callback(_join_threads)
-        DBOS(
+        self._library.callback(_join, POOL_THREADS)
+        library = DBOS(
             config={
                 "name": outbox.APPLICATION,
                 "system_database_engine": engine,
@@ -212,6 +212,7 @@ class Worker:
             }
         )
         self._library.callback(DBOS.destroy)
+        self._library.callback(_take_no_more, library)
 
         @DBOS.workflow(name=outbox.WORKFLOW)
         async def carry_out(written: dict[str, Any]) -> None:
@@ -294,10 +295,17 @@ class Worker:
 # DBOS at work; each call blocks
 
 
-def _join_threads() -> None:
-    """Wait until the outcomes that are being written down are, for `STOP_SECONDS` each."""
+def _take_no_more(library: "DBOS") -> None:
+    """A job that were taken while DBOS ends would be handed to a loop that runs no more."""
+    for event in library.background_thread_stop_events:
+        event.set()
+    _join(QUEUE_THREADS)
+
+
+def _join(names: str) -> None:
+    """Wait for threads whose names begin so, for `STOP_SECONDS` each."""
     for thread in threading.enumerate():
-        if thread.name.startswith(THREAD_NAME):
+        if thread.name.startswith(names):
             thread.join(STOP_SECONDS)
 
 
