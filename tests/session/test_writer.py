@@ -259,6 +259,22 @@ async def test_a_stop_leaves_what_waits_to_the_next_process(tmp_path: Path) -> N
     await second.close(1.0)
 
 
+async def test_what_comes_between_two_closings_is_left_behind_the_rest(tmp_path: Path) -> None:
+    first = Writer(Store(Away()), LoopClock(), tmp_path)
+    left = leave_all(first)
+    await first.close(1.0)
+    first.open("ses_1").turn(turn(2))
+    first.open("ses_2").turn(turn(0))
+    await first.close(1.0)
+    assert first.lost == 0
+    store = Store()
+    second = Writer(store, LoopClock(), tmp_path)
+    await second.recover(5.0)
+    assert store.names() == [*left, "turn 2"]
+    assert store.names("ses_2") == ["turn 0"]
+    await second.close(1.0)
+
+
 async def test_a_kill_loses_nothing_that_has_waited(tmp_path: Path) -> None:
     first = Writer(Store(Away()), LoopClock(), tmp_path)
     left = leave_all(first)
@@ -411,7 +427,8 @@ async def test_closing_is_bounded_although_the_store_hangs(tmp_path: Path) -> No
 async def test_without_a_folder_what_is_lost_at_the_stop_is_counted() -> None:
     writer = Writer(Store(Away()), LoopClock())
     left = leave_all(writer)
-    await writer.close(1.0)
+    for _ in range(2):
+        await writer.close(1.0)
     assert writer.lost == len(left)
 
 

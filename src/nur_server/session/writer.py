@@ -127,6 +127,10 @@ class _Lane:
                 await asyncio.to_thread(self.file.append, map(encode, writes))
             self._forget(len(writes))
 
+    def drop(self) -> None:
+        """Give up what is in memory."""
+        self._forget(len(self.memory))
+
     def _forget(self, count: int) -> None:
         """The oldest in memory."""
         for _ in range(count):
@@ -210,7 +214,8 @@ class Writer:
         return lane is None or await _set_within(lane.durable, seconds)
 
     async def close(self, seconds: float) -> None:
-        """Wait for what waits, at most so long, and leave the rest in files. Bounded."""
+        """Wait for what waits, at most so long, and leave the rest in files. Bounded; may be
+        called again, for what came since."""
         await self._all_stored(seconds)
         self._closing.set()
         with suppress(TimeoutError):
@@ -225,7 +230,12 @@ class Writer:
         if waiting := self.waiting:
             lost = sum(len(lane.memory) for lane in left)
             self.lost += lost
-            log.error("session.writes_left", sessions=len(self._lanes), writes=waiting, lost=lost)
+            level = log.error if lost else log.warning
+            level("session.writes_left", sessions=len(self._lanes), writes=waiting, lost=lost)
+        for lane in left:
+            lane.drop()
+            if not lane:
+                self._lanes.pop(lane.session_id, None)
 
     # The writes of one session
 
@@ -249,7 +259,7 @@ class Writer:
                 continue
             await asyncio.sleep(min(RETRY_SECONDS * 2**failures, MAX_RETRY_SECONDS))
             failures = min(failures + 1, 10)
-        del self._lanes[lane.session_id]
+        self._lanes.pop(lane.session_id, None)
         lane.stored.set()
 
     async def _attempt(self, lane: _Lane) -> bool:
