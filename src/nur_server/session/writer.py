@@ -44,8 +44,8 @@ MAX_RETRY_SECONDS = 2.0
 ATTEMPTS = 4
 """Of a write that the store refuses although it is there, before it is set aside."""
 SPILL_SECONDS = 1.0
-"""What has waited for longer is put into a file: so much may be lost where the process is killed
-while the store is away."""
+"""What has waited for longer is put into a file, and is looked for as often: up to twice as much
+may be lost where the process is killed while the store is away."""
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
 MAX_FILE_BYTES = 1024 * 1024 * 1024
 """With more waiting, in memory or in files, journal chunks are dropped; turns, tool calls and ends
