@@ -35,6 +35,7 @@ class Running:
     serving: asyncio.Task[None]
     address: str
     client: AsyncNurClient
+    key: str
 
     async def open_session(self) -> Session:
         agent = await self.client.agents.create(**AGENT)  # type: ignore[arg-type]
@@ -73,7 +74,7 @@ async def running(
             await server.ready.wait()
             address = address_of(listener)
             async with AsyncNurClient(keys[0].secret, address, max_retries=0) as client:
-                yield Running(server, serving, address, client)
+                yield Running(server, serving, address, client, keys[0].secret)
             if not server.asked_to_stop.is_set():
                 server.stop()
                 server.stop()
@@ -136,6 +137,29 @@ async def test_a_live_call_finishes_normally_while_the_server_stops(data_dir: Pa
             await live.reply("Say hello.")
             await live.end()
             assert live.ended_reason == "client_ended"
+        await here.stopped()
+
+
+async def test_a_server_that_stops_still_answers(data_dir: Path) -> None:
+    async with running(data_dir, drain_seconds=WAIT_SECONDS) as here:
+        session = await here.open_session()
+        path = f"/v1/agents/{session.agent_id}/sessions"
+        async with httpx2.AsyncClient(base_url=here.address) as plain:
+            key = {"Authorization": f"Bearer {here.key}"}
+            async with connect(session.websocket_url) as cut_off:
+                await cut_off.recv()
+                here.server.stop()
+                assert (await plain.get("/healthz")).status_code == 200
+                assert (await plain.get("/readyz")).status_code == 503
+                refused = await plain.post(path, json={}, headers=key)
+                assert refused.status_code == 503
+                assert int(refused.headers["Retry-After"]) > 0
+                assert (await plain.get("/v1/sessions", headers=key)).status_code == 200
+            # The client that was cut off comes back.
+            async with here.client.sessions.connect(session) as live:
+                await live.reply("Say hello.")
+                await live.end()
+                assert live.ended_reason == "client_ended"
         await here.stopped()
 
 

@@ -91,7 +91,8 @@ class Server(uvicorn.Server):
                 self._stopping = Stopping.GENTLY
                 self.should_exit = True
                 self.asked_to_stop.set()
-                self._let_no_one_in()
+                if self.started:
+                    self._services.live.is_draining = True
             case Stopping.GENTLY:
                 self._stopping = Stopping.NOW
                 self._now.set()
@@ -107,23 +108,32 @@ class Server(uvicorn.Server):
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for live sessions, and close what is left."""
-        services = self._app.state.services
-        assert isinstance(services, Services)
+        """Wait for live sessions and calls, and close what is left.
+
+        Until then everybody is answered: readiness says no and new sessions get a 503, while
+        clients come back, carriers report, and the streams of ringing calls get through.
+        """
+        services = self._services
         if len(services.live):
             log.info(
                 "waiting for live sessions; a second signal ends them",
                 sessions=len(services.live),
                 seconds=self._drain_seconds,
             )
-        await first_of(services.live.drain(self._drain_seconds), self._now.wait())
+        await first_of(self._drain(services), self._now.wait())
         await services.live.close()
         await super().shutdown(sockets)
 
-    def _let_no_one_in(self) -> None:
-        if self.started:
-            for server in self.servers:
-                server.close()
+    async def _drain(self, services: Services) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(services.live.settle(self._drain_seconds))
+            group.create_task(services.calls.drain(self._drain_seconds))
+
+    @property
+    def _services(self) -> Services:
+        services = self._app.state.services
+        assert isinstance(services, Services)
+        return services
 
 
 async def first_of(*works: Coroutine[Any, Any, object]) -> None:

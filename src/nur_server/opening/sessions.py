@@ -76,10 +76,17 @@ class PreparedSession:
     endpoints: Mapping[str, ToolEndpoint]
 
     async def open(self, transport: Transport, observers: Sequence[Observer] = ()) -> Session:
-        """Begin the session over `transport`. Raises as `LiveSessions.start` does."""
+        """Begin the session over `transport`. Raises as `LiveSessions.start` does.
+
+        A phone call has its place since it was dialled, or taken.
+        """
         rate = transport.capabilities.output_rate
         toolbox, session_id = self.opener.toolbox, self.identity.session_id
-        session = self.opener.live.start(_at_rate(self.setup, rate), self._configure(rate))
+        session = self.opener.live.start(
+            _at_rate(self.setup, rate),
+            self._configure(rate),
+            was_admitted=transport.call_control is not None,
+        )
         toolbox.open(session_id, self.endpoints)
         weakref.finalize(session, toolbox.close, session_id)
         for observer in observers:

@@ -66,14 +66,23 @@ class LiveSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def start(self, setup: SessionSetup, configure: Configure | None = None) -> Session:
+    def start(
+        self,
+        setup: SessionSetup,
+        configure: Configure | None = None,
+        *,
+        was_admitted: bool = False,
+    ) -> Session:
         """Start a session; it opens when a transport is attached.
 
         It takes what it is given from here on, and handles it in order once its task has begun.
 
-        Raises as `require_room` does, and `errors.Conflict` when the session is live already.
+        `was_admitted`: its call was taken before, and is ringing; a server that stops, or is full,
+        does not cut it off. Raises as `require_room` does, and `errors.Conflict` when the session
+        is live already.
         """
-        self.require_room(setup.account_id, setup.access.key_id)
+        if not was_admitted:
+            self.require_room(setup.account_id, setup.access.key_id)
         if setup.session_id in self._sessions:
             raise Conflict(f"session {setup.session_id} is live already")
         if self._pacing is None:
@@ -85,17 +94,21 @@ class LiveSessions:
         )
         return session
 
+    def require_open(self) -> None:
+        """Raises `errors.Unavailable` once the process takes no new sessions."""
+        if self.is_draining:
+            raise Unavailable(
+                "the server is stopping; connect again in a moment",
+                retry_after_seconds=RETRY_SECONDS,
+            )
+
     def require_room(self, account_id: str, key_id: str | None = None) -> None:
         """Whether a session of this account and key may begin now.
 
         Raises `errors.Unavailable` when the process is full, behind or stopping, and
         `errors.RateLimited` when the account or the key has all its sessions.
         """
-        if self.is_draining:
-            raise Unavailable(
-                "the server is stopping; connect again in a moment",
-                retry_after_seconds=RETRY_SECONDS,
-            )
+        self.require_open()
         live = (session.setup for session in self._sessions.values())
         self.places.require(live, account_id, key_id)
 
@@ -147,10 +160,14 @@ class LiveSessions:
 
     async def drain(self, seconds: float) -> None:
         """Take no new sessions and wait for the live ones, at most so long; then end them."""
+        await self.settle(seconds)
+        await self.close()
+
+    async def settle(self, seconds: float) -> None:
+        """Take no new sessions and wait for the live ones, at most so long."""
         self.is_draining = True
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=seconds)
-        await self.close()
 
     async def close(self) -> None:
         """End every session and stop. Bounded."""

@@ -23,7 +23,9 @@ async def health() -> Health:
 @router.get(
     "/readyz",
     name="readiness",
-    responses={503: {"model": ErrorBody, "description": "The database does not answer."}},
+    responses={
+        503: {"model": ErrorBody, "description": "It is stopping, or the database does not answer."}
+    },
 )
 async def readiness(server: Server) -> Readiness:
     """Models are loaded and the database answers.
@@ -31,6 +33,7 @@ async def readiness(server: Server) -> Readiness:
     `models` says how those at an address were last seen. One that cannot be used leaves the
     server ready: others may do.
     """
+    server.live.require_open()
     await server.database.ping()
     states = server.catalogue.engine_states()
     return Readiness(

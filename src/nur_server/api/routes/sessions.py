@@ -70,6 +70,7 @@ async def create(
     body: SessionBody | None = None,
 ) -> SessionObject:
     """Open a session with an agent. Talk to it at `websocket_url`, until `expires_at`."""
+    server.live.require_open()
     body = body or SessionBody()
     if body.agent_id not in (None, agent_id):
         raise InvalidRequest(
