@@ -18,6 +18,8 @@ from nur_server.settings import Settings
         ("https://models/v1?key=hunter22#hunter22", "https://models/v1?key=***"),
         ("https://models/v1?hunter22", "https://models/v1?***"),
         ("nur:hunter22@models/v1", "***@models/v1"),
+        ("postgresql://user:password@host/name", "postgresql://user:password@host/name"),
+        ("postgresql://user:password1@host/name", "postgresql://***@host/name"),
         ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
         ("sqlite:////var/lib/nur.db", "sqlite:////var/lib/nur.db"),
     ],

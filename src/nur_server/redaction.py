@@ -13,6 +13,8 @@ MIN_SECRET = 4
 """Characters of a secret that is looked for in free text. A shorter one is part of many words; it
 is hidden where it stands in an address."""
 
+PLACEHOLDER = "user:password@"
+"""How messages write an address that is expected: nobody's secret."""
 HARMLESS = frozenset({"api-version", "channel_binding", "host", "port", "region", "ssl", "sslmode"})
 """Parameters of addresses whose values are no secrets, and help to find a fault."""
 
@@ -27,9 +29,9 @@ def shown_address(address: str) -> str:
     """
     scheme, separator, rest = _split(address)
     place, mark, behind = _parts(rest)
-    if "@" in place:
+    if "@" in place and not place.startswith(PLACEHOLDER):
         place = f"{HIDDEN}@{place.rpartition('@')[2]}"
-    elif not _HOST.fullmatch(place.partition("/")[0]):
+    elif "@" not in place and not _HOST.fullmatch(place.partition("/")[0]):
         return f"{scheme}{separator}{HIDDEN}"
     if mark != "?":
         return f"{scheme}{separator}{place}"
