@@ -235,6 +235,12 @@ class Token(NurObject):
     expires_at: str | None = None
     expires_in_seconds: int | None = None
     max_session_duration_seconds: int | None = None
+    max_live_sessions: int | None = None
+    """How many sessions it may hold at a time."""
+    agent_ids: list[str] | None = None
+    """The agents that it opens. None: any."""
+    allowed_origins: list[str] | None = None
+    """The pages it works on. None: anywhere."""
 
 
 class PhoneCall(NurObject):

@@ -204,7 +204,7 @@ async def test_a_client_that_never_reads_keeps_no_socket(
         second = np.zeros(OUTPUT_RATE, np.int16)
         while live.is_attached:
             # Agent audio comes at the pace of speech: more of it, to fill the system's buffers.
-            live._transport.play("resp", second)  # type: ignore[union-attr]
+            live._client.play("resp", second, 24_000)
             await asyncio.sleep(0)
         async with asyncio.timeout(WAIT_SECONDS):
             while here.sockets:  # noqa: ASYNC110

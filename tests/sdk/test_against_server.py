@@ -118,7 +118,7 @@ def run(path_or_code, server):
 def assert_quickstart_ran(done):
     assert done.stderr == ""
     assert re.fullmatch(
-        r"Agent: agt_\w+\nWebSocket: ws://127\.0\.0\.1:\d+/v1/sessions/ses_\w+\n", done.stdout
+        r"Agent: agt_\w+\nWebSocket: ws://127\.0\.0\.1:\d+/v1/sessions/ses_\w+/ssk_\w+\n", done.stdout
     )
 
 
@@ -402,11 +402,11 @@ def test_a_function_answers_the_agent_s_tool_call(client, make_agent):
 
 
 def test_a_cut_wire_is_mended_and_the_conversation_goes_on(client, server, make_agent):
-    session = client.agents.sessions.create(
-        agent_id=make_agent(first_message="Hello.").id
-    ).session_id
+    made = client.agents.sessions.create(agent_id=make_agent(first_message="Hello.").id)
+    session = made.session_id
     with wire_to(server.url) as wire:
-        address = f"ws://127.0.0.1:{wire.port}/v1/sessions/{session}"
+        path = made.websocket_url.partition("/v1/")[2]
+        address = f"ws://127.0.0.1:{wire.port}/v1/{path}"
         with client.sessions.connect(address) as live:
             until(live, ReplyDone)
             wire.cut()
