@@ -1,0 +1,101 @@
+"""The small protocols between the server and the world.
+
+An adapter is whatever satisfies one of these; what it can do is data (`…Capabilities`), never
+`isinstance`. Streams are async generators: `aclose()` is cancellation and stops the work behind
+it, `async for` is back-pressure. Every adapter raises only `errors.ProviderError` and its kinds.
+Audio is mono int16 in numpy arrays.
+"""
+
+from nur_server.ports.engines import (
+    ActivityScore,
+    ActivityStream,
+    EngineVoice,
+    LanguageModel,
+    LanguageModelCapabilities,
+    ListenOptions,
+    ReplyEnd,
+    ReplyPart,
+    ReplyRequest,
+    Samples,
+    SpeakRequest,
+    SpeechChunk,
+    SpeechToText,
+    SpeechToTextCapabilities,
+    TextDelta,
+    TextToSpeech,
+    TextToSpeechCapabilities,
+    ToolCallDelta,
+    ToolRequest,
+    ToolResult,
+    ToolServer,
+    Transcript,
+    TurnModel,
+    VoiceActivityDetector,
+    WordMark,
+)
+from nur_server.ports.storage import (
+    CallChange,
+    SessionSink,
+    SessionSummary,
+)
+from nur_server.ports.telephony import (
+    CallObserver,
+    DialRequest,
+    InboundCall,
+    OnInbound,
+    TelephonyEngine,
+)
+from nur_server.ports.transport import (
+    CallControl,
+    HangupCause,
+    SessionAbout,
+    SessionInput,
+    SessionNotice,
+    SessionUpdated,
+    Transport,
+    TransportCapabilities,
+)
+
+__all__ = [
+    "ActivityScore",
+    "ActivityStream",
+    "CallChange",
+    "CallControl",
+    "CallObserver",
+    "DialRequest",
+    "EngineVoice",
+    "HangupCause",
+    "InboundCall",
+    "LanguageModel",
+    "LanguageModelCapabilities",
+    "ListenOptions",
+    "OnInbound",
+    "ReplyEnd",
+    "ReplyPart",
+    "ReplyRequest",
+    "Samples",
+    "SessionAbout",
+    "SessionInput",
+    "SessionNotice",
+    "SessionSink",
+    "SessionSummary",
+    "SessionUpdated",
+    "SpeakRequest",
+    "SpeechChunk",
+    "SpeechToText",
+    "SpeechToTextCapabilities",
+    "TelephonyEngine",
+    "TextDelta",
+    "TextToSpeech",
+    "TextToSpeechCapabilities",
+    "ToolCallDelta",
+    "ToolRequest",
+    "ToolResult",
+    "ToolServer",
+    "Transcript",
+    "Transport",
+    "TransportCapabilities",
+    "TurnModel",
+    "VoiceActivityDetector",
+    "WordMark",
+]
