@@ -118,7 +118,8 @@ def run(path_or_code, server):
 def assert_quickstart_ran(done):
     assert done.stderr == ""
     assert re.fullmatch(
-        r"Agent: agt_\w+\nWebSocket: ws://127\.0\.0\.1:\d+/v1/sessions/ses_\w+/ssk_\w+\n", done.stdout
+        r"Agent: agt_\w+\nWebSocket: ws://127\.0\.0\.1:\d+/v1/sessions/ses_\w+/ssk_\w+\n",
+        done.stdout,
     )
 
 
