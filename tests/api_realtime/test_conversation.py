@@ -210,7 +210,7 @@ async def test_a_stored_session_starts_on_connect(server: Server) -> None:
     async with server.connect(path) as client:
         ready = await client.next()
         assert ready["type"] == "session.ready"
-        assert path.endswith(ready["session_id"])
+        assert f"/{ready['session_id']}/" in path
         assert ready["config"]["greeting"] == "Hello Ada."
         await client.until("transcript.agent", text="Hello Ada.")
         assert client.audio == []
