@@ -113,4 +113,4 @@ async def test_words_no_database_can_hold_do_not_lose_the_turn(
     live = await live_session(database)
     await sink.turn_finished(live.id, turn(0, text="a\x00b\ud83d", evidence={"heard": "\x00"}))
     (stored,) = await turns.list(live.id)
-    assert (stored.text, stored.evidence) == ("a\ufffdb\ufffd", {"heard": "\x00"})
+    assert (stored.text, stored.evidence) == ("a\ufffdb\ufffd", {"heard": "\ufffd"})

@@ -1,6 +1,7 @@
 """Testing an agent, as a user does it."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -101,7 +102,8 @@ async def test_a_failing_tool_is_told_to_the_model() -> None:
     async with conversation(SHOP, replies=replies, tools={"lookup_order": look}) as call:
         await call.says("Where is order nine?")
         await call.agent_done()
-        assert call.prompts[-1].messages[-1].content == "There is no such order."
+        told = json.loads(call.prompts[-1].messages[-1].content)
+        assert told == {"ok": False, "error": "There is no such order."}
         call.assert_spoke("cannot find")
 
 

@@ -17,6 +17,7 @@ when there is something to do.
 import asyncio
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
@@ -43,6 +44,8 @@ MAX_PAUSE_SECONDS = 300.0
 """Longest pause between two tries."""
 STOP_SECONDS = 3.0
 """How long running jobs may go on when the worker stops, and how long a cancelled one may take."""
+STARTING_SECONDS = 0.01
+"""Between two looks at a thread that is being started."""
 KEPT = timedelta(days=2)
 """How long a job that was done is remembered by its key."""
 RUNNING_AT_ONCE = {QueueName.JOBS: 32, QueueName.WEBHOOKS: 64}
@@ -306,7 +309,16 @@ def _join(names: str) -> None:
     """Wait for threads whose names begin so, for `STOP_SECONDS` each."""
     for thread in threading.enumerate():
         if thread.name.startswith(names):
-            thread.join(STOP_SECONDS)
+            _join_one(thread)
+
+
+def _join_one(thread: threading.Thread) -> None:
+    """Wait for a thread, also for one that is only just being started: it cannot be joined yet."""
+    until = time.monotonic() + STOP_SECONDS
+    while thread.ident is None and time.monotonic() < until:
+        time.sleep(STARTING_SECONDS)
+    if thread.ident is not None:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def _adopt(present: frozenset[str]) -> int:
