@@ -94,4 +94,4 @@ def test_every_call_given_up_ends_in_a_status_it_can_reach(reason: EndedReason) 
 def test_why_a_conversation_ends_whose_far_end_is_gone(
     cause: HangupCause, reason: EndedReason
 ) -> None:
-    assert states.hung_up(cause) is reason
+    assert cause.ended_reason is reason

@@ -85,17 +85,6 @@ def unanswered(cause: HangupCause, detail: str = "") -> Ending:
     return Ending(status, reason, _code(status, reason), detail or None)
 
 
-def hung_up(cause: HangupCause) -> EndedReason:
-    """Why a conversation is over whose far end is gone."""
-    match cause:
-        case HangupCause.CARRIER_ERROR:
-            return EndedReason.CARRIER_ERROR
-        case HangupCause.NO_MEDIA:
-            return EndedReason.NO_MEDIA
-        case _:
-            return EndedReason.CALLER_HUNG_UP
-
-
 def answered(reason: EndedReason, code: str | None = None, detail: str | None = None) -> Ending:
     """The end of a call whose conversation is over."""
     status = CallStatus.FAILED if reason in _FAILURES else CallStatus.COMPLETED

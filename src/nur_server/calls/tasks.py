@@ -219,7 +219,7 @@ class PromptPlayback:
 async def _until_over(progress: CallProgress) -> EndedReason:
     while True:
         if progress.end is not None:
-            return states.hung_up(progress.end.cause)
+            return progress.end.cause.ended_reason
         if progress.wanted_end is not None:
             return progress.wanted_end
         await progress.change()

@@ -28,6 +28,17 @@ class HangupCause(StrEnum):
     """It was answered, but no audio came."""
     CARRIER_ERROR = "carrier_error"
 
+    @property
+    def ended_reason(self) -> EndedReason:
+        """Why a conversation is over whose far end is gone."""
+        match self:
+            case HangupCause.CARRIER_ERROR:
+                return EndedReason.CARRIER_ERROR
+            case HangupCause.NO_MEDIA:
+                return EndedReason.NO_MEDIA
+            case _:
+                return EndedReason.CALLER_HUNG_UP
+
 
 @dataclass(frozen=True, slots=True)
 class SessionAbout:

@@ -106,13 +106,6 @@ log = structlog.get_logger()
 TEARDOWN_SECONDS = 2.0
 """Longest wait for the parts of a session to stop."""
 
-_HANGUPS = {
-    HangupCause.CARRIER_ERROR: EndedReason.CARRIER_ERROR,
-    HangupCause.NO_MEDIA: EndedReason.NO_MEDIA,
-}
-"""What a hang-up in mid-conversation means, where it is not just that."""
-
-
 Configure = Callable[[SessionOptions, tuple[str, ...]], SessionSetup]
 """A running session's settings after a client's changes, and warnings of its dialect. Raises
 `InvalidRequest`."""
@@ -308,7 +301,7 @@ class Session:
         """The far end of the call is gone. While it is transferred, the transfer's outcome counts:
         a carrier may report the end of our leg before it confirms the transfer."""
         if not self._tools.is_transferring:
-            self.end(_HANGUPS.get(cause, EndedReason.CALLER_HUNG_UP))
+            self.end(cause.ended_reason)
 
     def answer_tool(
         self, call_id: str, result: str, is_error: bool = False, *, triggers_reply: bool = True

@@ -119,9 +119,8 @@ class ClientConnection:
         self._outbox.expect_rate(about.options.output_format.sample_rate)
         if listener.is_over:
             return  # What it said last, and its end, are all that follows.
-        for message in (*(self._greeting(about) if self._greeting else ()),):
-            self._outbox.post(message)
-        for message in self._dialect.hello(about):
+        greeting = self._greeting(about) if self._greeting is not None else ()
+        for message in (*greeting, *self._dialect.hello(about)):
             self._outbox.post(message)
 
     def replaced(self) -> None:

@@ -21,7 +21,6 @@ from nur_server.ports import (
     HangupCause,
     InboundCall,
     OnInbound,
-    Transport,
 )
 from nur_server.transports.carriers.carrier import (
     Asked,
@@ -286,7 +285,7 @@ class CarrierEngine:
         if carrier_call_id is None or call.leg is not None:
             return
         orders = _LegOrders(self._carrier, carrier_call_id, self._status_url(call))
-        leg = CarrierLeg(codec, send, orders, lambda leg: self._answered(call, leg), self._timing)
+        leg = CarrierLeg(codec, send, orders, call.observer.answered, self._timing)
         call.leg = leg
         if call.expiry is not None:
             call.expiry.cancel()
@@ -304,9 +303,6 @@ class CarrierEngine:
         except TimeoutError:
             log.warning("carrier.stream_unidentified", call_id=call.call_id)
         return call.carrier_call_id
-
-    def _answered(self, call: _Call, leg: Transport) -> None:
-        call.observer.answered(leg)
 
     async def _leave(
         self, call: _Call, leg: CarrierLeg, carrier_call_id: str, leaving: Leaving
