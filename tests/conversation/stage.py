@@ -42,6 +42,7 @@ from nur_server.conversation.actions import (
 from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
+    AudioMissing,
     ClauseSynthesised,
     EndedReason,
     Event,
@@ -73,6 +74,8 @@ from nur_server.conversation.notices import (
 from nur_server.conversation.record import Speaker, ToolRecord, Turn
 
 WINDOW = 512
+MISSING_SECONDS = 0.3
+"""Without audio for so long, a session tells the conversation."""
 WINDOW_SECONDS = WINDOW / LISTEN_RATE
 RATE = 8_000
 MS_PER_CHARACTER = 55
@@ -188,6 +191,7 @@ class Stage:
         """When a frame of which response was sent."""
         self.ended: EndedReason | None = None
         self.is_sending_audio = True
+        self._missing_seconds = 0.0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._utterances: dict[str, _Utterance] = {}
@@ -325,7 +329,15 @@ class Stage:
         if self.now >= self._next_window:
             self._next_window += WINDOW_SECONDS
             if self.is_sending_audio:
+                self._missing_seconds = 0.0
                 self._score_window()
+            else:
+                self._miss_window()
+
+    def _miss_window(self) -> None:
+        self._missing_seconds += WINDOW_SECONDS
+        if self._missing_seconds >= MISSING_SECONDS:
+            self.feed(AudioMissing(self.now, round(self._missing_seconds * 1000)))
 
     def _score_window(self) -> None:
         self.position += WINDOW

@@ -28,6 +28,7 @@ from nur_server.ports import (
     ToolServer,
     TransportCapabilities,
     TurnModel,
+    VoiceActivityDetector,
 )
 from nur_server.providers.scripted import (
     Reply,
@@ -142,6 +143,8 @@ class Scene:
     tts: Any
     _speech: list[tuple[float, float]] = field(default_factory=list)
     _caller: asyncio.Task[None] | None = None
+    sends: bool = True
+    """Whether the caller's audio is sent."""
 
     async def speak(self, seconds: float) -> None:
         """The caller makes a sound for so long; returns when it is over."""
@@ -157,7 +160,8 @@ class Scene:
         while True:
             now = loop.time()
             speaks = any(start <= now < end for start, end in self._speech)
-            self.session.hear(tone if speaks else silence)
+            if self.sends:
+                self.session.hear(tone if speaks else silence)
             await asyncio.sleep(FRAME_SECONDS)
 
     def assert_spoke(self, text: str) -> None:
@@ -174,6 +178,7 @@ async def scene(
     stt: SpeechToText | None = None,
     tts: TextToSpeech | None = None,
     turn_model: TurnModel | None = None,
+    vad: VoiceActivityDetector | None = None,
     tool_server: ToolServer | None = None,
     resume_seconds: float = 30.0,
 ) -> AsyncIterator[Scene]:
@@ -182,7 +187,7 @@ async def scene(
     stt = stt or ScriptedSpeechToText(list(hears))
     tts = tts or ScriptedTextToSpeech(sample_rate=16_000)
     live = LiveSessions(
-        vad=ScriptedVoiceActivity(),
+        vad=vad or ScriptedVoiceActivity(),
         turn_model=turn_model,
         tool_server=tool_server,
         writer=Writer(memory, LoopClock()),

@@ -6,8 +6,6 @@ from enum import StrEnum
 class Timer(StrEnum):
     """What a deadline is for. A name (a tool call's id) may tell several of a kind apart."""
 
-    STARVED = "starved"
-    """No audio has come from the user for a while: silence passes all the same."""
     TRANSCRIPT = "transcript"
     """The final transcript of a finished turn is overdue."""
     STALLED = "stalled"

@@ -15,6 +15,7 @@ from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
+    AudioMissing,
     BeepHeard,
     ClauseSynthesised,
     ClientDropped,
@@ -135,6 +136,8 @@ class Conversation:
         match event:
             case SpeechScored():
                 self._listener.hear(event, is_open=self._phase is Phase.OPEN)
+            case AudioMissing():
+                self._listener.miss_audio(event)
             case TranscriptUpdated():
                 self._listener.understand(event)
             case TranscriptFailed():
@@ -202,8 +205,6 @@ class Conversation:
 
     def _ring(self, timer: Timer, name: str) -> None:
         match timer:
-            case Timer.STARVED:
-                self._listener.starve()
             case Timer.TRANSCRIPT:
                 self._listener.give_up_words()
             case Timer.STALLED:

@@ -34,6 +34,18 @@ class SpeechScored:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioMissing:
+    """The client sends nothing: it is muted, does not transmit silence, or its network stalls.
+
+    Sent again and again while that lasts, once all audio that has come is judged.
+    """
+
+    at: float
+    missing_ms: int
+    """Since the latest audio came."""
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptUpdated:
     """The recogniser has a new hypothesis for the whole utterance so far."""
 
@@ -386,4 +398,5 @@ Event = (
     | InputCommitted
     | InputCleared
     | ReplyTruncated
+    | AudioMissing
 )

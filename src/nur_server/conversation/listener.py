@@ -15,6 +15,7 @@ from nur_server.conversation.addressing import Addressing
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
+    AudioMissing,
     SpeechScored,
     TranscriptFailed,
     TranscriptUpdated,
@@ -48,11 +49,13 @@ from nur_server.turn_taking.words import (
     normalise,
 )
 
-STARVED_SECONDS = 0.3
-"""Without audio for so long, silence is counted by the clock instead."""
-STARVED_STEP_SECONDS = 0.1
-TRANSCRIPT_SECONDS = 3.0
-"""Longest wait for the final transcript of a finished turn."""
+STALL_MS = 1000
+"""Audio that breaks off in the middle of speech is missing for so long before silence is counted:
+a network that stalls (a hand-over between cells or access points) is back within a second."""
+TRANSCRIPT_SECONDS = 6.0
+"""Longest wait for the end of a finished turn's words. It takes that long only where the recogniser
+hangs or the machine is overloaded. There a wrong answer, or a tool called with half a number, is
+worse than a late one; after some seconds more people take the line for dead."""
 OVERLAP_WORDS_MS = 2000
 """Silence after an overlap from which what was understood so far has to do."""
 UNHEARD_THRESHOLD = 0.2
@@ -87,6 +90,10 @@ class Listener:
         self._addressing = Addressing(context, self._speech)
         self._turn: UserTurn | None = None
         self._finishing: UserTurn | None = None
+        self._missed_ms = 0
+        """Time in which the client has sent nothing, up to now."""
+        self._stall_ms = 0
+        """How much of it is taken for a stall."""
         self._speech_ms = 0
         """Of the turns that are over."""
         self._texts: list[str] = []
@@ -139,18 +146,22 @@ class Listener:
             return
         turn = self._turn or self._open_turn()
         turn.take(sound, score, max(0, score.position - before), self._speech.background)
-        self._context.deadlines.set(Timer.STARVED, self._context.now + STARVED_SECONDS)
+        self._missed_ms = 0
         if sound in (Sound.ONSET, Sound.SPEECH):
             self._talker.drop_speculation()
         self._judge()
 
-    def starve(self) -> None:
-        """The client sends nothing (muted, or silence is not transmitted): time is silence."""
+    def miss_audio(self, event: AudioMissing) -> None:
+        """The client sends nothing: time is silence, once it is no mere stall."""
         if self._turn is None:
             return
-        self._speech.starve(round(STARVED_STEP_SECONDS * 1000))
-        self._context.deadlines.set(Timer.STARVED, self._context.now + STARVED_STEP_SECONDS)
-        self._judge()
+        if self._missed_ms == 0:
+            self._stall_ms = STALL_MS if self._speech.silence_ms == 0 else 0
+        silence_ms = event.missing_ms - max(self._missed_ms, self._stall_ms)
+        self._missed_ms = event.missing_ms
+        if silence_ms > 0:
+            self._speech.starve(silence_ms)
+            self._judge()
 
     def _open_turn(self) -> UserTurn:
         context = self._context
@@ -424,7 +435,6 @@ class Listener:
             self._commit(turn)
             return
         self._turn = None
-        self._context.deadlines.clear(Timer.STARVED)
         turn.stage = Stage.FINISHING
         self.give_up_words()
         self._finishing = turn
@@ -433,7 +443,6 @@ class Listener:
 
     def _drop(self, turn: UserTurn) -> None:
         self._turn = None
-        self._context.deadlines.clear(Timer.STARVED)
         self._context.do(DropUtterance(turn.utterance_id))
 
     def _finish(self, turn: UserTurn) -> None:
@@ -519,6 +528,5 @@ class Listener:
                     self._record(turn, "speech", {})
                     self._context.history.user_said(turn.text)
         self._turn = self._finishing = None
-        self._context.deadlines.clear(Timer.STARVED)
         self._context.deadlines.clear(Timer.TRANSCRIPT)
         return has_words

@@ -24,6 +24,7 @@ from nur_server.conversation.actions import (
     TransferCall,
 )
 from nur_server.conversation.events import (
+    AudioMissing,
     BeepHeard,
     ClauseSynthesised,
     ClientDropped,
@@ -158,6 +159,7 @@ def _told(event: Event, heard: set[str]) -> Iterator[tuple[str, str]]:
             yield "client", f"has played {played_ms} ms of the reply"
         case (
             SpeechScored()
+            | AudioMissing()
             | TranscriptUpdated()
             | ReplyText()
             | ReplyToolCall()

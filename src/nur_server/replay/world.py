@@ -51,6 +51,7 @@ from nur_server.conversation.actions import (
 from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
+    AudioMissing,
     BeepHeard,
     ClauseSynthesised,
     ClientDropped,
@@ -116,6 +117,7 @@ def vary(replay: Replay, changes: Mapping[str, Any]) -> Variation:
             case (
                 SessionOpened()
                 | SpeechScored()
+                | AudioMissing()
                 | InputCommitted()
                 | InputCleared()
                 | ReplyTruncated()

@@ -18,6 +18,7 @@ from nur_server.conversation.actions import (
     ScoreTurn,
 )
 from nur_server.conversation.events import (
+    AudioMissing,
     BeepHeard,
     SpeechScored,
     TranscriptFailed,
@@ -39,6 +40,13 @@ TURN_MODEL_SECONDS = 0.5
 """Longest wait for the turn model: after it, silence and words decide."""
 TURN_MODEL_AUDIO_SECONDS = 8
 """Audio that the turn model is given, up to the pause: what Smart Turn was trained on."""
+
+MISSING_SECONDS = 0.3
+"""Audio comes every 20 to 100 ms; without any for so long, the client has stopped sending."""
+LOOK_SECONDS = 0.1
+"""Between two looks at whether audio comes."""
+UNSCORED_SAMPLES = LISTEN_RATE // 10
+"""At most so much is not judged yet where voice activity keeps up: it goes window by window."""
 
 ListeningAction = OpenUtterance | MarkPause | FinishUtterance | DropUtterance | ScoreTurn
 
@@ -72,10 +80,19 @@ class Listening:
         self._turn_model = turn_model
         self._tally = tally
         self._beep: BeepDetector | None = None
+        self._heard = 0
+        """Samples that have come."""
+        self._judged = 0
+        """Samples that the voice-activity model has gone through."""
+        self._heard_at = 0.0
+        """When the latest came, on the event loop's clock."""
+        self._look: asyncio.TimerHandle | None = None
         self._activity = vad.open(self._scored)
 
     def hear(self, samples: Samples) -> None:
         """Take the user's audio: mono int16 at 16 kHz, any length."""
+        self._heard += len(samples)
+        self._heard_at = asyncio.get_running_loop().time()
         self.recent.append(samples)
         for utterance in self.utterances.values():
             utterance.audio.append(samples)
@@ -110,6 +127,8 @@ class Listening:
     def stop(self) -> list[asyncio.Task[None]]:
         """Score nothing more; what is left to be cancelled."""
         self._activity.close()
+        if self._look is not None:
+            self._look.cancel()
         return [utterance.task for utterance in self.utterances.values()]
 
     def _scored(self, score: ActivityScore) -> None:
@@ -118,7 +137,33 @@ class Listening:
                 at, score.position, score.probability, score.level_db, score.treble_db
             )
 
+        self._judged = score.position
         self._host.feed(scored)
+
+    # Audio that does not come
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + LOOK_SECONDS
+        self._look = loop.call_at(due, self._look_for_audio, due)
+
+    def _look_for_audio(self, due: float) -> None:
+        """Tell the conversation where the client sends nothing.
+
+        Time in which this process was held up, or voice activity is behind, does not count: what
+        was said meanwhile is still to come.
+        """
+        self._look = None
+        if not self.utterances:
+            return
+        now = asyncio.get_running_loop().time()
+        is_behind = self._heard - self._judged > UNSCORED_SAMPLES
+        self._heard_at = now if is_behind else self._heard_at + max(0.0, now - due)
+        missing = now - self._heard_at
+        if missing >= MISSING_SECONDS:
+            missing_ms = round(missing * 1000)
+            self._host.feed(lambda at: AudioMissing(at, missing_ms))
+        self._look_later()
 
     # Recognition
 
@@ -129,6 +174,8 @@ class Listening:
         work = self._transcribe(action.utterance_id, audio, start)
         task = self._host.spawn(work, action.utterance_id)
         self.utterances[action.utterance_id] = Utterance(audio, start, task)
+        if self._look is None:
+            self._look_later()
 
     async def _transcribe(self, utterance_id: str, audio: UtteranceAudio, start: int) -> None:
         setup, feed = self.setup, self._host.feed

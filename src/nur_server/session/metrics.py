@@ -21,6 +21,7 @@ from nur_server.conversation.actions import (
     Speak,
 )
 from nur_server.conversation.events import (
+    AudioMissing,
     ClauseSynthesised,
     EndedReason,
     Event,
@@ -181,7 +182,7 @@ class Stages:
 
     def event(self, event: Event) -> None:
         match event:
-            case SpeechScored():
+            case SpeechScored() | AudioMissing():
                 return
             case TranscriptUpdated(at=at, utterance_id=one, covers=covers, is_final=is_final):
                 if is_final or covers >= self._pauses.get(one, covers + 1):
