@@ -16,12 +16,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from nur_server.api import session_webhooks
 from nur_server.api.auth import Principal, credential_of
+from nur_server.api.door import SessionDoor, come_back, not_live
 from nur_server.api.entry import (
     Caller,
-    Entrance,
-    identify_guest,
     identify_opener,
-    require_origin,
 )
 from nur_server.api.errors import as_nur_error, ws_error
 from nur_server.api.services import services_of
@@ -37,42 +35,29 @@ from nur_server.api.wire.realtime.options import (
 )
 from nur_server.api.wire.realtime.query import read_query
 from nur_server.audio.formats import AudioFormat, Encoding
-from nur_server.clock import iso
-from nur_server.commands import Command, UpdateSession
+from nur_server.commands import UpdateSession
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import (
     BadRequest,
     Conflict,
     Forbidden,
-    InvalidRequest,
-    NotFound,
     NurError,
     PayloadTooLarge,
     Unavailable,
 )
 from nur_server.opening.plan import (
     SessionPlan,
-    connection_formats,
     plan_for_agent,
     plan_for_client,
     tool_endpoints,
 )
 from nur_server.opening.prepare import Identity, prepare
-from nur_server.opening.rights import Rights
-from nur_server.options import UNSET, SessionOptions, given
+from nur_server.options import given
 from nur_server.ports import SessionAbout
-from nur_server.session.runner import Session
-from nur_server.session.setup import SessionAccess
 from nur_server.store.records import (
-    AgentRecord,
     AgentStatus,
     SessionFields,
-    SessionKind,
-    SessionRecord,
-    SessionState,
-    SessionStatus,
 )
-from nur_server.store.sessions import find_session
 from nur_server.transports.client import ClientConnection, ClientLimits
 
 router = APIRouter()
@@ -82,7 +67,6 @@ FIRST_MESSAGE_SECONDS = 10.0
 """Longest wait for `session.update` or `session.resume` on `/v1/ws`."""
 REFUSAL_SECONDS = 2.0
 """Longest wait for a client to take the error that its connection is closed with."""
-CALLS = (SessionKind.OUTBOUND, SessionKind.INBOUND)
 UNKNOWN, EXPIRED = 4404, 4410
 """Close codes of `/v1/sessions/{id}` for an id that is unknown, or not valid any more."""
 _ENCODINGS = {"pcm16": Encoding.PCM16, "mulaw": Encoding.MULAW, "alaw": Encoding.ALAW}
@@ -132,17 +116,14 @@ async def connect(socket: WebSocket) -> None:
         await connection.serve(socket.receive)
 
 
-class Door:
+class Door(SessionDoor):
     """What stands between a socket and its session."""
 
     def __init__(self, socket: WebSocket) -> None:
+        super().__init__(socket, services_of(socket))
         self._socket = socket
-        self._server = services_of(socket)
-        self.clock = self._server.clock
         self._dialect = RealtimeDialect(self.clock)
         """For what is said before there is a session."""
-        self._rights = Rights(has_key=False)
-        """Of the client, once it is known."""
 
     def connection(
         self,
@@ -150,21 +131,13 @@ class Door:
         greeting: Callable[[SessionAbout], Sequence[str]] | None = None,
     ) -> ClientConnection:
         limits = ClientLimits(max_frame_bytes=self._server.settings.max_frame_bytes)
-        return ClientConnection(self._send, dialect, limits, self.clock, greeting, self._vet)
+        return ClientConnection(self._send, dialect, limits, self.clock, greeting, self.vet)
 
     # Who is there, and what they want
 
     async def identify(self) -> Caller:
         """Whose connection it is. Raises `Unauthorized` and `Forbidden`."""
         return await identify_opener(self._server, self._socket.headers, self._socket.query_params)
-
-    def resume_token(self, session_id: str) -> str:
-        """What the client comes back with, to the rights it has now."""
-        has_key = self._rights.has_key
-        return self._server.resume_tokens.make(session_id, has_key=has_key)
-
-    def sees_prompt(self, about: SessionAbout) -> bool:
-        return self._rights.sees_prompt(about)
 
     async def first_message(self) -> wire.SessionUpdate | wire.SessionResume:
         """The message that says which session it is to be.
@@ -256,11 +229,9 @@ class Door:
         """
         session = self._server.live.get(session_id)
         if session is None:
-            raise _not_live(await self._stored(session_id, caller), session_id)
-        _no_call(session_id, session.is_call)
-        self._admit(Entrance.of_live(session), caller)
-        self._require_origin(session.about.options)
-        _come_back(session, None, connection)
+            raise not_live(await self._stored(session_id, caller), session_id)
+        self._require_live(session, caller)
+        come_back(session, None, connection)
 
     async def enter(
         self,
@@ -274,46 +245,8 @@ class Door:
         Raises `NotFound` (`session_not_found`, `agent_not_found`), `Conflict` (`session_expired`),
         `InvalidRequest`, `Unauthorized`, `Forbidden`, and `Unavailable` (`at_capacity`).
         """
-        socket = self._socket
-        caller = await identify_guest(self._server, socket.headers, socket.query_params, secret)
-        session = self._server.live.get(session_id)
-        if session is not None:
-            _no_call(session_id, session.is_call)
-            self._admit(Entrance.of_live(session), caller)
-            self._require_origin(session.about.options)
-            _come_back(session, audio, connection)
-            return
-        record = await self._stored(session_id, caller)
-        if record is None or record.state is not SessionState.CREATED or record.agent_id is None:
-            raise _not_live(record, session_id)
-        agent = await self._agent(record.agent_id, record.account_id)
-        asked = connection_formats(audio) if audio else None
-        plan = plan_for_agent(agent, record, asked)
-        self._require_origin(plan.options)
-        await self._start(record, plan, connection)
-
-    async def _vet(self, command: Command, about: SessionAbout) -> None:
-        """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
-        self._rights.require(command, about)
-        if isinstance(command, UpdateSession):
-            await self._vet_tools(command)
-
-    async def _vet_tools(self, update: UpdateSession) -> None:
-        """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
-        if update.options.tools is not UNSET:
-            await self._server.toolbox.checks.vet(given(update.options.tools, ()))
-
-    async def _stored(self, session_id: str, caller: Caller) -> SessionRecord | None:
-        """The stored session, for who may enter it. Raises `Unauthorized` and `Forbidden`."""
-        record = await find_session(self._server.database, session_id)
-        if record is not None:
-            _no_call(session_id, record.kind in CALLS)
-            self._admit(Entrance.of_stored(record), caller)
-        return record
-
-    def _admit(self, entrance: Entrance, caller: Caller) -> None:
-        """Raises `Unauthorized` and `Forbidden`."""
-        self._rights = entrance.require(caller, self._server.resume_tokens)
+        caller = await self.guest(secret)
+        await self.enter_as(caller, session_id, audio, connection)
 
     async def _plan(self, part: wire.SessionPart, account_id: str) -> SessionPlan:
         agent_id = agent_id_of(part)
@@ -327,12 +260,6 @@ class Door:
             raise Conflict(f"expected an active agent, but {agent_id} is paused", param="agent_id")
         return plan_for_agent(agent)
 
-    async def _agent(self, agent_id: str, account_id: str) -> AgentRecord:
-        try:
-            return await self._server.agents(account_id).get(agent_id)
-        except NotFound:
-            raise NotFound("Agent not found", code="agent_not_found", param="agent_id") from None
-
     def _require_opens(self, part: wire.SessionPart, principal: Principal) -> None:
         """A token may name the agents that it opens. Raises `Forbidden`."""
         agent_ids = None if principal.token is None else principal.token.agent_ids
@@ -342,35 +269,6 @@ class Door:
                 "the agent_id of the first session.update",
                 param="agent_id",
             )
-
-    def _require_origin(self, options: SessionOptions) -> None:
-        """An agent may name the pages it talks on. Raises `Forbidden`."""
-        if not self._rights.has_key:
-            require_origin(self._socket.headers, given(options.allowed_origins, None))
-
-    async def _start(
-        self,
-        record: SessionRecord,
-        plan: SessionPlan,
-        connection: ClientConnection,
-        *,
-        most_of_token: int | None = None,
-    ) -> None:
-        server = self._server
-        server.live.require_room(record.account_id, record.key_id)
-        sessions = server.sessions(record.account_id)
-        await sessions.begin(record.id, server.node_id, most_of_token=most_of_token)
-        running = server.live.get(record.id)
-        if running is not None:
-            _come_back(running, None, connection)
-            return
-        access = SessionAccess(record.key_id, record.token_id, record.secret_hash)
-        identity = Identity(record.account_id, record.id, record.expires_at, access=access)
-        try:
-            await server.opener.open(plan, identity, connection)
-        except NurError as error:
-            await sessions.end(record.id, EndedReason.INTERNAL_ERROR, error_code=error.code)
-            raise
 
     def _webhook(self, plan: SessionPlan) -> WebhookBody | None:
         """Raises `InvalidRequest`."""
@@ -410,42 +308,3 @@ class Door:
             await self._socket.send(message)
         except WebSocketDisconnect as error:
             raise ConnectionError("the client is gone") from error
-
-
-def _no_call(session_id: str, is_call: bool) -> None:
-    """Raises `NotFound`."""
-    if is_call:
-        raise NotFound(
-            f"session {session_id} is a phone call, which no socket can join",
-            code="session_not_found",
-        )
-
-
-def _come_back(session: Session, audio: AudioFormat | None, connection: ClientConnection) -> None:
-    """Serve a live session whose client connects again. Raises `InvalidRequest`."""
-    running = session.about.options.output_format
-    if audio is not None and audio != running:
-        raise InvalidRequest(
-            f"the session is running with {running.encoding} at {running.sample_rate} Hz; come "
-            "back with the same audio format",
-            code="invalid_value",
-            param="encoding",
-        )
-    session.attach(connection)
-
-
-def _not_live(record: SessionRecord | None, session_id: str) -> NurError:
-    if record is None:
-        return NotFound(f"no session {session_id[:64]!r}", code="session_not_found")
-    if record.status is SessionStatus.EXPIRED:
-        found = f"expired at {iso(record.expires_at)}"
-    elif record.status is SessionStatus.ENDED:
-        found = f"has ended: {record.ended_reason}"
-    elif record.state is SessionState.CREATED:
-        return NotFound(
-            f"session {session_id} has not begun: connect to its websocket_url",
-            code="session_not_found",
-        )
-    else:
-        found = "is ending, or runs on another server"
-    return Conflict(f"session {session_id} {found}; open a new one", code="session_expired")
