@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.wer import RATE, RECORDINGS, Clip, recordings
 from nur_server.providers import weights
-from nur_server.providers.mel import log_mel
+from nur_server.providers.mel import log_mel, normalised
 from nur_server.providers.smart_turn import SmartTurnModel
 from nur_server.settings import Settings
 
@@ -47,7 +47,7 @@ def measure_cost(model: SmartTurnModel) -> None:
     audio = np.random.default_rng(1).normal(0, 2000, 8 * RATE).astype(np.int16)
     floats = audio.astype(np.float32) / np.float32(32768)
     for name, work in (
-        ("log-mel", lambda: log_mel(floats)),
+        ("log-mel", lambda: log_mel(normalised(floats))),
         ("log-mel and model", lambda: model.score(audio)),
     ):
         work()

@@ -30,10 +30,10 @@ def prepared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """The machine's models folder, with every model pulled. Skips the test without them."""
+    """The machine's models folder, with what every server needs. Skips the test without that."""
     directory = Settings().models_dir
     try:
-        weights.pull(list(weights.MODELS), directory)
+        weights.pull(weights.missing(directory), directory)
     except NurError as error:
         pytest.skip(f"no speech models: {error.message}")
     return directory

@@ -12,9 +12,11 @@ def test_says_which_models_are_missing_and_how_to_get_them(
 ) -> None:
     monkeypatch.setenv("NUR_MODELS_DIR", str(tmp_path / "models"))
     listed = nur("models", "list").out
-    for name in weights.MODELS:
+    for name, model in weights.MODELS.items():
         row = next(line for line in listed.splitlines() if line.startswith(name))
-        assert row.split()[1:5] == ["missing:", "nur", "models", "pull"]
+        command = ["nur", "models", "pull", *([model.pack] if model.pack else [])]
+        state = "optional:" if model.pack else "missing:"
+        assert row.split()[1 : 2 + len(command)] == [state, *command]
     for id in ("qwen3.5-4b", "voxtral-realtime", "qwen3-tts", "offline"):
         assert id in listed
 

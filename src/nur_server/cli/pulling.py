@@ -14,12 +14,13 @@ QUARTER = 0.25
 
 
 def pull(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
-    """Fetch what is missing of the models `names`, or of all; return what was fetched.
+    """Fetch what is missing of `names`, or of what every server needs; return what was fetched.
 
     Raises as `weights.pull` does.
     """
-    missing = weights.missing(settings.models_dir)
-    wanted = [n for n in names or weights.MODELS if n in missing or n not in weights.MODELS]
+    directory = settings.models_dir
+    asked = weights.of_packs(names) if names else weights.missing(directory)
+    wanted = [n for n in asked if n not in weights.MODELS or not weights.is_there(directory, n)]
     if wanted:
         screen.say(f"Fetching speech models into {settings.models_dir}, once:")
         watch = _bars if screen.out.is_terminal else _lines

@@ -44,7 +44,9 @@ class SessionPlan:
 
     @property
     def voice_id(self) -> str:
-        return given(self.options.output.voice_id, voices.DEFAULT)
+        """The voice asked for, or the usual one of the language that is spoken."""
+        asked = given(self.options.output.voice_id, None)
+        return voices.usual(given(self.options.language, None) or "en") if asked is None else asked
 
     @property
     def is_recorded(self) -> bool:

@@ -17,8 +17,8 @@ from nur_server.options import (
     given,
 )
 from nur_server.ports import LanguageModel, ListenOptions, SpeechToText, TextToSpeech
-from nur_server.providers import voices
-from nur_server.providers.catalogue import Catalogue
+from nur_server.providers import voices, whisper
+from nur_server.providers.catalogue import Catalogue, recognises
 from nur_server.providers.registry import ResolvedModel
 from nur_server.session.setup import SessionAccess, SessionSetup
 from nur_server.store.records import AgentFields
@@ -46,6 +46,10 @@ class Identity:
     """A call that this server has placed: who, or what, answers it is not known yet."""
 
 
+OTHER_RECOGNISER = "set NUR_STT_URL to a server whose model does"
+"""What helps where no recogniser of this server knows the language."""
+
+
 def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> SessionSetup:
     """The session's engines and settings.
 
@@ -53,7 +57,7 @@ def prepare(plan: SessionPlan, identity: Identity, catalogue: Catalogue) -> Sess
     together.
     """
     options, models = plan.options, plan.options.models
-    stt = catalogue.speech_to_text(given(models.stt_model, None))
+    stt = catalogue.speech_to_text(given(models.stt_model, None), _spoken_language(options))
     llm = catalogue.language_model(given(models.llm_model, None))
     voice = _voice(plan, catalogue)
     tts = catalogue.text_to_speech(given(models.tts_model, None), voice)
@@ -94,7 +98,7 @@ def agent_warnings(agent: AgentFields, catalogue: Catalogue) -> tuple[str, ...]:
     Raises `InvalidRequest` for a voice or a model the server does not know.
     """
     options = agent_options(agent)
-    stt = catalogue.speech_to_text(agent.stt_model)
+    stt = catalogue.speech_to_text(agent.stt_model, _spoken_language(options))
     llm = catalogue.language_model(agent.llm_model)
     tts = catalogue.text_to_speech(agent.tts_model, catalogue.voice(agent.voice_id))
     unheeded = (
@@ -236,8 +240,11 @@ def _unheeded(stt: ResolvedModel[SpeechToText], listen: ListenOptions) -> tuple[
     """Warnings about what the recogniser cannot do."""
     able = stt.engine.capabilities
     found = []
-    if able.languages and languages.best_match(listen.language, able.languages) is None:
-        found.append(f"{stt.model_id} does not recognise {listen.language!r}")
+    if not recognises(stt.engine, listen.language):
+        found.append(
+            f"{stt.model_id} does not recognise {listen.language!r}: "
+            f"{whisper.REMEDY if listen.language in whisper.LANGUAGES else OTHER_RECOGNISER}"
+        )
     if (listen.keyterms or listen.prompt) and not able.takes_hints:
         found.append(
             f"input.keyterms and input.transcription_prompt have no effect on {stt.model_id}"

@@ -31,6 +31,7 @@ from nur_server.providers.voices import Voice
 from nur_server.providers.warming import Warmth
 from nur_server.providers.watching import EngineState, EngineWatch
 from nur_server.settings import Settings
+from nur_server.text import languages
 
 PROVIDERS = {"openai": "openai-compatible", "vllm-realtime": "vllm"}
 """How types of engines are shown; others by their own names."""
@@ -120,8 +121,16 @@ class Catalogue:
         """Every model this server has or knows."""
         return (*self._stt.models(), *self._llm.models(), *self._tts.models())
 
-    def speech_to_text(self, id: str | None = None) -> ResolvedModel[SpeechToText]:
-        """See `Registry.resolve`; the `param` of an error is `stt_model`."""
+    def speech_to_text(
+        self, id: str | None = None, language: str | None = None
+    ) -> ResolvedModel[SpeechToText]:
+        """See `Registry.resolve`; the `param` of an error is `stt_model`.
+
+        Where no engine is named, the first that recognises `language` (a tag) is taken.
+        """
+        if id is None and language is not None:
+            able = (e for e in self._stt.engines() if recognises(e, language))
+            id = next((engine.name for engine in able), None)
         return self._stt.resolve(id)
 
     def language_model(self, id: str | None = None) -> ResolvedModel[LanguageModel]:
@@ -236,6 +245,12 @@ class Catalogue:
     async def close(self) -> None:
         """Close every engine, each within two seconds. May be called twice."""
         await self._resources.aclose()
+
+
+def recognises(engine: SpeechToText, language: str) -> bool:
+    """Whether the recogniser understands `language`, a tag."""
+    offered = engine.capabilities.languages
+    return not offered or languages.best_match(language, offered) is not None
 
 
 def _providers(remotes: Iterable[Remote], kind: ModelKind) -> dict[str, str]:

@@ -23,7 +23,7 @@ from nur_server.ports import (
     TurnModel,
     VoiceActivityDetector,
 )
-from nur_server.providers import flite, voices, weights
+from nur_server.providers import flite, voices, weights, whisper
 from nur_server.providers.checking import check_server
 from nur_server.providers.discovery import FoundServer, Place, discover
 from nur_server.providers.espeak import Espeak
@@ -35,6 +35,7 @@ from nur_server.providers.offline import OfflineResponder
 from nur_server.providers.openai_chat import OpenAIChat
 from nur_server.providers.plugins import BuiltEngine, Step, build
 from nur_server.providers.polyglot import Polyglot
+from nur_server.providers.segmented import SegmentedRecogniser
 from nur_server.providers.silero import SileroVad
 from nur_server.providers.smart_turn import SmartTurn
 from nur_server.redaction import redacted, shown_address
@@ -215,13 +216,16 @@ async def _load(name: str, load: Step) -> None:
 
 
 def _speech_to_text(settings: Settings, table: _Table, opened: _Opened) -> list[SpeechToText]:
-    """Those of the settings, then the embedded engine, which loads at first use where it is not
+    """Those of the settings, then the embedded engines, which load at first use where they are not
     the default."""
-    embedded = Moonshine(settings.models_dir)
-    opened.keep(embedded.close)
+    embedded: list[SegmentedRecogniser] = [Moonshine(settings.models_dir)]
+    if whisper.is_there(settings.models_dir):
+        embedded.append(whisper.Whisper(settings.models_dir))
+    for engine in embedded:
+        opened.keep(engine.close)
     if not table.engines["stt"]:
-        opened.loads.append(embedded.load)
-    return [*table.engines["stt"], embedded]
+        opened.loads.append(embedded[0].load)
+    return [*table.engines["stt"], *embedded]
 
 
 def _language_models(

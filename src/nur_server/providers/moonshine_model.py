@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from onnxruntime.capi.onnxruntime_inference_collection import OrtValue
 
 from nur_server.ports import Samples
 from nur_server.providers import weights
-from nur_server.providers.moonshine_workers import Abandoned
+from nur_server.providers.hypothesis import Hypothesis, without_loop
+from nur_server.providers.recogniser_workers import Abandoned
 
 RATE = 16_000
 HEADS, HEAD_SIZE = 8, 36
@@ -22,32 +22,12 @@ TOKENS_PER_SECOND = 6.5
 """Speech has fewer; a decoder that writes more has lost its way."""
 PADDING = np.zeros(RATE // 10, np.int16)
 """Quiet put either side of a segment: without it the first and last word are often doubled."""
-LONGEST_LOOP = 16
-"""Tokens of the longest phrase whose repetition is recognised."""
 GATE = -0.9
 """Mean log-probability of a token below which a text is invented: what noise and silence give."""
 INVENTED = frozenset({"You", "Thank you for watching!", "Thank you for watching."})
 """Texts of steady noise that pass the gate. Speech differs: a spoken "you" is written "You."."""
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """What the model heard in one segment."""
-
-    tokens: tuple[int, ...]
-    text: str
-    log_probability: float
-    """Mean over the tokens, the closing one included."""
-
-    @property
-    def is_speech(self) -> bool:
-        return (
-            any(character.isalnum() for character in self.text)
-            and self.text not in INVENTED
-            and self.log_probability >= GATE
-        )
 
 
 class MoonshineModel:
@@ -73,8 +53,10 @@ class MoonshineModel:
         samples: Samples,
         guess: Sequence[int] = (),
         is_abandoned: Callable[[], bool] = lambda: False,
+        *,
+        language: str = "en",
     ) -> Hypothesis:
-        """Recognise one segment. Blocks for some 40 ms per second of audio.
+        """Recognise one segment, as if it were English. Blocks for some 40 ms per second of audio.
 
         `guess` is an earlier hypothesis of the same segment: it is checked in one pass, and only
         what differs is decoded. Raises `Abandoned` soon after `is_abandoned` says so.
@@ -88,7 +70,8 @@ class MoonshineModel:
         limit = math.ceil(len(samples) / RATE * TOKENS_PER_SECOND) + 2
         tokens, scores = self._decode(np.asarray(hidden), mask, guess[:limit], limit, is_abandoned)
         text = " ".join(self._text(tokens).split())
-        return Hypothesis(tuple(tokens), text, float(np.mean(scores)) if scores else 0.0)
+        score = float(np.mean(scores)) if scores else 0.0
+        return Hypothesis(tuple(tokens), text, score, _is_speech(text, score))
 
     def _decode(
         self,
@@ -158,6 +141,10 @@ class MoonshineModel:
         return b"".join(self._vocabulary[token] for token in tokens).decode("utf-8", "replace")
 
 
+def _is_speech(text: str, score: float) -> bool:
+    return any(character.isalnum() for character in text) and text not in INVENTED and score >= GATE
+
+
 def _best(logits: Floats) -> tuple[int, float]:
     """The likeliest token and its log-probability."""
     token = int(logits.argmax())
@@ -185,15 +172,3 @@ def _spoken(token: bytes) -> bytes:
     if len(token) > 2 and token.startswith(b"<") and token.endswith(b">"):
         return bytes([int(token[3:5], 16)]) if token.startswith(b"<0x") else b""
     return token.replace("▁".encode(), b" ")
-
-
-def without_loop(tokens: Sequence[int]) -> int:
-    """How many tokens to keep: all, unless they end in a phrase said over and over."""
-    for length in range(1, LONGEST_LOOP + 1):
-        times = max(3, math.ceil(8 / length))
-        span = length * times
-        if len(tokens) >= span and all(
-            tokens[-i] == tokens[-i - length] for i in range(1, span - length + 1)
-        ):
-            return len(tokens) - span + length
-    return len(tokens)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from nur_server.engine_settings import ModelKind
 from nur_server.errors import InvalidRequest
 from nur_server.ports import LanguageModel, SpeechToText, TextToSpeech
-from nur_server.providers import moonshine, voices
+from nur_server.providers import moonshine, voices, whisper
 
 E = TypeVar("E", SpeechToText, LanguageModel, TextToSpeech)
 
@@ -69,6 +69,11 @@ ENTRIES = (
         moonshine.NAME, "stt", "Moonshine tiny (English)", "nur",
         "Embedded English speech-to-text",
         "run `nur models pull`",
+    ),
+    Entry(
+        whisper.NAME, "stt", "Whisper base", "nur",
+        "Embedded speech-to-text in fifty languages",
+        whisper.REMEDY,
     ),
     Entry(
         "qwen3-tts", "tts", "Qwen3-TTS", "vllm-omni",

@@ -14,7 +14,7 @@ import numpy as np
 from nur_server.errors import ProviderError, Unavailable
 from nur_server.ports import Samples
 from nur_server.providers import weights
-from nur_server.providers.mel import RATE, log_mel
+from nur_server.providers.mel import RATE, log_mel, normalised
 
 NAME = weights.SMART_TURN
 FILE = "smart-turn-v3.2-cpu.onnx"
@@ -40,7 +40,7 @@ class SmartTurnModel:
         """Probability, 0–1, that the speaker has finished. Blocks for some 70 ms."""
         recent = samples[-SECONDS * RATE :].astype(np.float32) / np.float32(32768)
         audio = np.pad(recent, (SECONDS * RATE - len(recent), 0))
-        (output,) = self._session.run(None, {"input_features": log_mel(audio)[None]})
+        (output,) = self._session.run(None, {"input_features": log_mel(normalised(audio))[None]})
         return float(np.asarray(output).reshape(-1)[0])
 
 

@@ -158,6 +158,16 @@ def of_engine(engine: str, own: EngineVoice) -> Voice:
     )
 
 
+def usual(language: str) -> str:
+    """The id of the voice that speaks `language`, a tag, where none is asked for: a woman's."""
+    default = VOICES[ALIASES.get(DEFAULT, DEFAULT)]
+    if primary(language) == primary(default.language):
+        return DEFAULT
+    voice = next((v for v in VOICES.values() if v.language.lower() == language.lower()), None)
+    voice = voice or for_language(language, default.gender)
+    return DEFAULT if voice is None else voice.id
+
+
 def for_language(language: str, gender: str) -> Voice | None:
     """The first voice that speaks `language` (ISO 639-1, a region is ignored), of `gender` if any.
 

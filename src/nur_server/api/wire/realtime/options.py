@@ -234,7 +234,8 @@ def echo(about: SessionAbout) -> dict[str, Any]:
         },
         "output": {
             "type": given(asked.output.modality, Modality.AUDIO).value,
-            "voice": given(asked.output.voice_id, voices.DEFAULT),
+            "voice": given(asked.output.voice_id, None)
+            or voices.usual(given(asked.language, None) or "en"),
             "format": _shown_format(asked.output_format),
             "volume": given(asked.output.volume_percent, None),
         },

@@ -1,14 +1,18 @@
-"""An utterance in the segments Moonshine recognises it by: those that are settled, and the next."""
+"""An utterance in the segments it is recognised by: those that are settled, and the next."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nur_server.audio.rates import LISTEN_RATE as RATE
 from nur_server.audio.utterance import UtteranceAudio
 from nur_server.ports import Samples, Transcript
-from nur_server.providers.moonshine_model import RATE, Floats, Hypothesis
+from nur_server.providers.hypothesis import Hypothesis
+
+Floats = NDArray[np.float32]
 
 PAUSE_SAMPLES = RATE * 172 // 1000
 """Silence required after a marked pause to cut there. The session marks 128 ms into it."""

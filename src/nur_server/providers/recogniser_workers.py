@@ -1,4 +1,4 @@
-"""Threads on which Moonshine recognises: the most urgent first, and nothing that is not wanted."""
+"""Threads on which speech is recognised: the most urgent first, and nothing that is not wanted."""
 
 import asyncio
 import functools
@@ -10,7 +10,6 @@ from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 from nur_server.errors import ProviderError
-from nur_server.providers import weights
 
 T = TypeVar("T")
 
@@ -67,13 +66,15 @@ class Workers:
     """Threads that do the most urgent job first. Each utterance has one job at a time, so the
     queue is bounded by the number of live utterances."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, name: str) -> None:
+        """`name`: of the recogniser whose work it is."""
+        self._name = name
         self._jobs: list[tuple[Priority, int, Job[Any]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._is_closed = False
         self._threads = [
-            threading.Thread(target=self._serve, name=f"moonshine-{n}", daemon=True)
+            threading.Thread(target=self._serve, name=f"{name}-{n}", daemon=True)
             for n in range(threads)
         ]
         for thread in self._threads:
@@ -87,7 +88,7 @@ class Workers:
         job = Job(work)
         with self._changed:
             if self._is_closed:
-                raise ProviderError("the speech recogniser was closed", provider=weights.MOONSHINE)
+                raise ProviderError("the speech recogniser was closed", provider=self._name)
             heapq.heappush(self._jobs, (priority, next(self._order), job))
             self._changed.notify()
         return job
