@@ -52,10 +52,13 @@ from nur_server.turn_taking.words import (
 STALL_MS = 1000
 """Audio that breaks off in the middle of speech is missing for so long before silence is counted:
 a network that stalls (a hand-over between cells or access points) is back within a second."""
-TRANSCRIPT_SECONDS = 6.0
-"""Longest wait for the end of a finished turn's words. It takes that long only where the recogniser
-hangs or the machine is overloaded. There a wrong answer, or a tool called with half a number, is
-worse than a late one; after some seconds more people take the line for dead."""
+TRANSCRIPT_SECONDS = 3.0
+"""Longest wait for the words of a finished turn of which nothing is understood yet: then the
+recogniser hangs, and the user is told."""
+LATE_WORDS_SECONDS = 6.0
+"""The same for the end of words of which the beginning is understood, as on a machine that is
+overloaded. A wrong answer, or a tool called with half a number, is worse than a late one; after some
+seconds more people take the line for dead."""
 OVERLAP_WORDS_MS = 2000
 """Silence after an overlap from which what was understood so far has to do."""
 UNHEARD_THRESHOLD = 0.2
@@ -439,7 +442,8 @@ class Listener:
         self.give_up_words()
         self._finishing = turn
         self._context.do(FinishUtterance(turn.utterance_id, self._speech.position))
-        self._context.deadlines.set(Timer.TRANSCRIPT, self._context.now + TRANSCRIPT_SECONDS)
+        seconds = LATE_WORDS_SECONDS if turn.text.strip() else TRANSCRIPT_SECONDS
+        self._context.deadlines.set(Timer.TRANSCRIPT, self._context.now + seconds)
 
     def _drop(self, turn: UserTurn) -> None:
         self._turn = None
