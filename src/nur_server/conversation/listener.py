@@ -57,8 +57,8 @@ TRANSCRIPT_SECONDS = 3.0
 recogniser hangs, and the user is told."""
 LATE_WORDS_SECONDS = 6.0
 """The same for the end of words of which the beginning is understood, as on a machine that is
-overloaded. A wrong answer, or a tool called with half a number, is worse than a late one; after some
-seconds more people take the line for dead."""
+overloaded. A wrong answer, or a tool called with half a number, is worse than a late one; after
+some seconds more people take the line for dead."""
 OVERLAP_WORDS_MS = 2000
 """Silence after an overlap from which what was understood so far has to do."""
 UNHEARD_THRESHOLD = 0.2
