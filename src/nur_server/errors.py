@@ -10,6 +10,7 @@
     ├── InvalidRequest        422  readable, but a value is wrong
     ├── RateLimited           429  carries `retry_after_seconds`
     ├── InternalError         500
+    ├── NotInstalled          501  needs a package that this server was installed without
     ├── Unavailable           503
     └── ProviderError              a speech or language engine failed
         ├── ProviderTimeout        no answer in time
@@ -105,6 +106,11 @@ class RateLimited(NurError):
 
 class InternalError(NurError):
     pass
+
+
+class NotInstalled(NurError):
+    status = 501
+    default_code = "not_installed"
 
 
 class Unavailable(NurError):

@@ -4,16 +4,26 @@ Every setting is an environment variable with the prefix `NUR_`, or a line of `.
 directory. `docs/configuration.md` lists them.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from dotenv import dotenv_values
-from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nur_server.engine_settings import EngineSettings, ModelKind, read_engines
@@ -30,6 +40,32 @@ NEAR = 0.75
 `NUR_LLM_API_KEY` lacks a word."""
 OF_CLIENTS = ("NUR_API_KEY", "NUR_BASE_URL")
 """Variables that the SDK and the commands that talk to a server read."""
+
+
+class IceServerSettings(BaseModel):
+    """A STUN or TURN server."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    urls: tuple[str, ...] = Field(min_length=1)
+    username: str = ""
+    credential: SecretStr = SecretStr("")
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("urls")
+    @classmethod
+    def _known_schemes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not re.fullmatch(r"(?:stuns?|turns?):[^\s]{1,300}", url):
+                raise ValueError(
+                    f"expected stun:, stuns:, turn: or turns: and a host, such as "
+                    f"turn:turn.example.com:3478; got {url[:100]!r}"
+                )
+        return value
 
 
 class Settings(BaseSettings):
@@ -120,6 +156,18 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=30.0, ge=0)
     """How long a stopping server waits for live sessions."""
 
+    # Media in browsers
+
+    webrtc_ports: str | None = None
+    """The ports that media uses, `40000-40199`: UDP, and TCP where that is on. None: any free."""
+    webrtc_tcp: bool = True
+    """Offer media over TCP too, for networks that carry no UDP."""
+    webrtc_public_ip: str | None = None
+    """The IP address to offer instead of this machine's own: behind a NAT, in a container."""
+    webrtc_ice_servers: Annotated[tuple[IceServerSettings, ...], NoDecode] = ()
+    """STUN and TURN servers for both ends: addresses, comma-separated, or JSON with `urls`,
+    `username` and `credential`."""
+
     # Durable work
 
     run_jobs: bool = True
@@ -183,6 +231,43 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("webrtc_ice_servers", mode="before")
+    @classmethod
+    def _read_ice_servers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.strip().startswith(("[", "{")):
+            try:
+                read = json.loads(value)
+            except ValueError as error:
+                raise ValueError(f"expected addresses or JSON; got no JSON: {error}") from None
+            return read if isinstance(read, list) else [read]
+        return [{"urls": part.strip()} for part in value.split(",") if part.strip()]
+
+    @field_validator("webrtc_ports")
+    @classmethod
+    def _range_of_ports(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", value)
+        if not found or not 1024 <= int(found[1]) <= int(found[2]) <= 65535:
+            raise ValueError(
+                f"expected two ports from 1024 to 65535, such as 40000-40199; got {value!r}"
+            )
+        return value
+
+    @field_validator("webrtc_public_ip")
+    @classmethod
+    def _whole_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ip_address(value)
+            except ValueError:
+                raise ValueError(
+                    f"expected an IP address, such as 203.0.113.7, not a name; got {value!r}"
+                ) from None
         return value
 
     @field_validator("engines", mode="before")

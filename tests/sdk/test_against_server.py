@@ -162,6 +162,8 @@ WITHOUT_METHOD = {
     "end_call_by_delete": "another address of end_call",
     "create_call_of_agent": "another address of create_call",
     "import_phone_number_by_verb": "another address of import_phone_number",
+    "offer_media": "for whoever has a peer connection",
+    "end_media": "for whoever has a peer connection; end_session does the same",
     "get_voice_recording": "another address of get_recording",
 }
 

@@ -17,6 +17,7 @@ from nur_server import __version__
 from nur_server.api import errors, logs
 from nur_server.api import recordings as recording_links
 from nur_server.api.idempotency import HEADER, REPLAYED
+from nur_server.api.media import media_settings
 from nur_server.api.middleware import REQUEST_ID, BoundedBody, LastResort, RequestContext
 from nur_server.api.ratelimits import RATE_LIMITS, RateLimits
 from nur_server.api.routes import (
@@ -37,6 +38,7 @@ from nur_server.api.routes import (
     voice,
     voices,
     webhooks,
+    webrtc,
 )
 from nur_server.api.services import Services
 from nur_server.api.telemetry import CountedRequests, Traces, open_traces
@@ -86,6 +88,7 @@ from nur_server.store.sink import StoreSink
 from nur_server.transports.carriers.adapter import CarrierEngine
 from nur_server.transports.carriers.vendors import carrier_client, configured_carrier
 from nur_server.transports.loopback import LoopbackCall, LoopbackEngine, Script, callee_of
+from nur_server.transports.webrtc.hub import MediaHub
 
 PREFIXES = ("/v1", "/api/v1")
 """Where the API is served; the document describes the first."""
@@ -219,7 +222,8 @@ def database_url(settings: Settings) -> str:
 def _versioned() -> APIRouter:
     router = APIRouter()
     for module in (
-        agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, realtime, operator
+        agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, realtime, webrtc,
+        operator,
     ):  # fmt: skip
         router.include_router(module.router)
     router.include_router(voice.widget)
@@ -339,6 +343,8 @@ async def _start(
     await _start_work(stack, settings, clock, database, node_id, catalogue, call_service, given)
     await live.start_watching()
     stack.push_async_callback(_bounded, "wishes of other nodes", live.stop_watching)
+    media = MediaHub(media_settings(settings))
+    stack.push_async_callback(_bounded, "media in browsers", media.close)
     drain = partial(_drain, live, call_service, settings.drain_seconds)
     stack.push_async_callback(
         _bounded, "live sessions", drain, 6 * CLOSE_SECONDS + settings.drain_seconds
@@ -364,6 +370,7 @@ async def _start(
             await signing_secret(database, recording_links.PURPOSE), clock, blobs
         ),
         metrics=given.metrics,
+        media=media,
     )
 
 

@@ -40,7 +40,11 @@ CALLS = (SessionKind.OUTBOUND, SessionKind.INBOUND)
 class SessionDoor:
     """For one connection of one client."""
 
-    def __init__(self, connection: HTTPConnection, server: Services) -> None:
+    def __init__(
+        self, connection: HTTPConnection, server: Services, kind: SessionKind | None = None
+    ) -> None:
+        """`kind`: of the sessions that are begun here. None: what they were made for."""
+        self._kind = kind
         self._connection = connection
         self._server = server
         self.clock = server.clock
@@ -153,7 +157,9 @@ class SessionDoor:
         server = self._server
         server.live.require_room(record.account_id, record.key_id)
         sessions = server.sessions(record.account_id)
-        await sessions.begin(record.id, server.node_id, most_of_token=most_of_token)
+        await sessions.begin(
+            record.id, server.node_id, most_of_token=most_of_token, kind=self._kind
+        )
         running = server.live.get(record.id)
         if running is not None:
             come_back(running, None, transport)

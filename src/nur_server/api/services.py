@@ -26,6 +26,7 @@ from nur_server.store.recordings import Recordings
 from nur_server.store.sessions import Sessions
 from nur_server.store.turns import Turns
 from nur_server.transports.carriers.adapter import CarrierEngine
+from nur_server.transports.webrtc.hub import MediaHub
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Services:
     blobs: Blobs
     recording_links: Links
     metrics: Metrics
+    media: MediaHub
+    """Of browsers."""
 
     def agents(self, account_id: str) -> Agents:
         return Agents(self.database, account_id)

@@ -28,6 +28,7 @@ from nur_server.providers.plugins import build
 from nur_server.redaction import redacted, secrets_of
 from nur_server.settings import Settings, unknown_settings
 from nur_server.store.blobs import open_blobs
+from nur_server.transports.webrtc.hub import INSTALL, missing_packages
 
 ANSWER_SECONDS = 4.0
 """Longest wait for an engine; `checking.CHECK_SECONDS` is within it."""
@@ -87,6 +88,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         await _recordings(settings),
         _server(settings),
         _microphone(),
+        _browsers(),
     ]
 
 
@@ -252,3 +254,17 @@ def _microphone() -> Finding:
         "cannot be used: no --mic",
         "pip install sounddevice (Debian: apt-get install libportaudio2)",
     )
+
+
+def _browsers() -> Finding:
+    missing = missing_packages()
+    if missing:
+        what = f"no WebRTC: {', '.join(missing)} not installed; browsers talk over WebSockets"
+        return Finding("browsers", State.OPTIONAL, what, INSTALL)
+    try:
+        from nur_server.transports.webrtc.reactor import shared_factory
+
+        shared_factory()
+    except (ImportError, OSError, RuntimeError) as error:
+        return Finding("browsers", State.BAD, f"WebRTC cannot be used: {error}", INSTALL)
+    return Finding("browsers", State.GOOD, "talk over WebRTC")

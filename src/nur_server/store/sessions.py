@@ -122,18 +122,27 @@ class Sessions:
             )
 
     async def begin(
-        self, session_id: str, node_id: str, *, most_of_token: int | None = None
+        self,
+        session_id: str,
+        node_id: str,
+        *,
+        most_of_token: int | None = None,
+        kind: SessionKind | None = None,
     ) -> SessionRecord:
         """The session goes live on a node. Beginning it again on the same node changes nothing.
 
-        `most_of_token`: how many of the token that opened it may be live at a time. Raises
+        `most_of_token`: how many of the token that opened it may be live at a time. `kind`: the
+        door it is begun at, where that is another than it was made for. Raises
         `NotFound`, `Conflict` where it has ended, expired, or is live elsewhere, and `Unavailable`
         (`concurrency_exceeded`) where others have taken its place.
         """
         now = self._database.clock.now()
         async with self._database.write() as session:
             await self._require_place(session, session_id, most_of_token)
-            row = await begin_session(session, session_id, node_id, now, *self._is(session_id))
+            chosen = self._is(session_id)
+            row = await begin_session(session, session_id, node_id, now, *chosen)
+            if kind is not None:
+                row.kind = kind.value
         return _record(row, now)
 
     async def end(
@@ -221,7 +230,7 @@ async def end_waiting_of_key(
                 SessionRow.account_id == account_id,
                 SessionRow.key_id == key_id,
                 SessionRow.state == SessionState.CREATED.value,
-                SessionRow.kind == SessionKind.WEBSOCKET.value,
+                SessionRow.kind.in_((SessionKind.WEBSOCKET.value, SessionKind.WEBRTC.value)),
             )
             .values(**_ending(reason, now))
         )

@@ -25,6 +25,7 @@ from nur_server.ports import (
     SessionInput,
     SessionNotice,
     SessionUpdated,
+    Transport,
     TransportCapabilities,
 )
 from nur_server.transports.websocket import Encoder, Limits, Send, WebSocketTransport, WireMessage
@@ -88,9 +89,12 @@ class ClientConnection:
         clock: Clock,
         greeting: Callable[[SessionAbout], Sequence[WireMessage]] | None = None,
         vet: Vet | None = None,
+        front: Transport | None = None,
     ) -> None:
         """`greeting` makes what is sent before the dialect's `hello`. `vet` is awaited for each
-        command but audio before it is carried out; the client's next message waits behind it."""
+        command but audio before it is carried out; the client's next message waits behind it.
+        `front`: the transport that the session knows, where this connection is a part of it."""
+        self._front = front or self
         self._dialect = dialect
         self._limits = limits
         self._clock = clock
@@ -142,6 +146,15 @@ class ClientConnection:
 
     # The client's side
 
+    def touch(self) -> None:
+        """The client is there, as something other than a message shows."""
+        self._heard_from_at = self._clock.monotonic()
+
+    def complain(self, error: NurError) -> None:
+        """Tell the client of an error."""
+        if self._session is not None:
+            self._complain(error, self._session)
+
     async def serve(self, receive: Receive) -> None:
         """Until the session ends or the client leaves; it may come back. Safe to cancel."""
         session = self._session
@@ -156,7 +169,7 @@ class ClientConnection:
                 for helper in helpers:
                     helper.cancel()
         finally:
-            session.detach(self)
+            session.detach(self._front)
 
     async def _read(self, receive: Receive, session: SessionInput) -> None:
         try:

@@ -1,0 +1,1 @@
+"""Voice in browsers: a peer connection's media, and the session behind it."""
