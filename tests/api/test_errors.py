@@ -110,6 +110,66 @@ async def test_an_unknown_address(server: Server) -> None:
     assert (await server.refuse("GET", "/", 404))["type"] == "not_found_error"
 
 
+@pytest.mark.parametrize(
+    ("path", "likely"),
+    [
+        ("/agents", "/v1/agents"),
+        ("/sessions", "/v1/sessions"),
+        ("/v1/agents/", "/v1/agents"),
+        ("/V1/Agents", "/v1/agents"),
+        ("/v1/agent", "/v1/agents"),
+        ("/webhooks", "/v1/webhooks"),
+    ],
+)
+async def test_a_slip_in_an_address_is_told(server: Server, path: str, likely: str) -> None:
+    refused = await server.refuse("GET", path, 404)
+    assert refused["message"] == f"there is nothing at {path}; did you mean {likely}?"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/agents", "GET, POST"),
+        ("/v1/agents/agt_1", "GET, PUT, PATCH, DELETE"),
+        ("/v1/webhooks", "GET, POST"),
+        ("/v1/sessions", "GET"),
+    ],
+)
+async def test_every_method_of_an_address_is_allowed(
+    server: Server, path: str, allowed: str
+) -> None:
+    answer = await server.client.request("TRACE", path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+async def test_two_lengths_of_one_body_are_refused(server: Server) -> None:
+    answer = await server.client.post(
+        "/v1/agents", content=b"{}", headers={"Transfer-Encoding": "chunked", "Content-Length": "2"}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "ambiguous_length"
+    assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"name": "A", "sytem_prompt": "B", "voice_id": "wren"}, "did you mean 'system_prompt'?"),
+        ({"name": "A", "system_prompt": "B", "voice": "wren"}, "did you mean 'voice_id'?"),
+        ({"name": "A", "system_prompt": "B", "voice_id": "wren", "model": "x"}, "'llm_model'?"),
+        (
+            {"name": "A", "system_prompt": "B", "voice_id": "wren", "turn_detection": {"typ": 1}},
+            "'type'?",
+        ),
+    ],
+)
+async def test_a_slip_in_a_field_is_told(
+    server: Server, body: dict[str, object], told: str
+) -> None:
+    refused = await server.refuse("POST", "/v1/agents", 422, json=body)
+    assert told in refused["message"]
+
+
 async def test_a_wrong_method_says_which_are_right(server: Server) -> None:
     answer = await server.client.put("/healthz")
     assert answer.status_code == 405

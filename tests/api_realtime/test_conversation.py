@@ -93,7 +93,8 @@ async def test_the_client_makes_the_agent_speak_and_stops_it(serve: Serve) -> No
         await client.until("transcript.agent.delta")
         await client.send("reply.cancel", reply_id=started["reply_id"])
         done = await client.until("reply.done")
-        assert (done["reply_id"], done["status"]) == (started["reply_id"], "cancelled")
+        assert (done["reply_id"], done["status"]) == (started["reply_id"], "interrupted")
+        assert done["reason"] == "cancelled"
         heard = next(m for m in client.seen if m["type"] == "transcript.agent")
         assert len(heard["text"]) < len(story)
 

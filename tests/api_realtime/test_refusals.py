@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from nur_server.api.routes import realtime
 from tests.api_realtime.conftest import RATE, Client, Serve, Server, eventually, id_of, tone
@@ -37,6 +39,43 @@ async def test_without_a_valid_key_the_socket_says_so_and_closes(
         assert error["message"].startswith("Authentication failed")
         assert (error["session_id"], error["param"]) == (None, None)
         assert await client.closed() == 1008
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "/v1/agents", "/v1/agents/x/talk"])
+async def test_a_socket_that_is_not_there_is_a_404_with_the_body_of_errors(
+    server: Server, path: str
+) -> None:
+    with pytest.raises(InvalidStatus) as refusal:
+        async with server.connect(path):
+            pass
+    answer = refusal.value.response
+    assert answer.status_code == 404
+    assert json.loads(answer.body or b"")["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("session", "told"),
+    [
+        ({"sytem_prompt": "x"}, "did you mean 'system_prompt'?"),
+        ({"prompt": "x"}, "did you mean 'system_prompt'?"),
+        ({"output": {"voice_id": "wren"}}, "did you mean 'voice'?"),
+        ({"input": {"turn_detection": {"min_silense": 300}}}, "did you mean 'min_silence'?"),
+        ({"input": {"format": {"encoding": "audio/mp3"}}}, "'audio/pcm', 'audio/pcmu'"),
+        ({"output": {"type": "video"}}, "'audio', 'text'"),
+    ],
+)
+async def test_a_wrong_configuration_is_told_what_is_right(
+    server: Server, session: dict[str, Any], told: str
+) -> None:
+    async with server.connect() as client:
+        await client.send("session.update", session=session)
+        assert told in (await error_of(client))["message"]
+
+
+async def test_an_unknown_message_is_told_what_there_is(server: Server) -> None:
+    async with server.connect() as client:
+        await client.send("session.updat", session={})
+        assert "did you mean 'session.update'?" in (await error_of(client))["message"]
 
 
 async def test_a_key_is_accepted_with_and_without_bearer(server: Server) -> None:

@@ -432,7 +432,12 @@ class AgentChanges(Body):
     def _as_read(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        return {name: value for name, value in given.items() if name not in READ_ONLY}
+        fields = {name: value for name, value in given.items() if name not in READ_ONLY}
+        voice = fields.get("voice")
+        if isinstance(voice, Mapping) and set(voice) == {"voice_id"} and "voice_id" not in fields:
+            # As AssemblyAI's clients write it.
+            return {**{n: v for n, v in fields.items() if n != "voice"}, **voice}
+        return fields
 
     @field_validator("tool_url")
     @classmethod

@@ -1,10 +1,10 @@
 """The one funnel: every error becomes a response here, and a close code where it ends a socket."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from math import ceil
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from fastapi import FastAPI, Request
@@ -12,7 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
+from nur_server.api.spelling import hint
 from nur_server.errors import (
     BadRequest,
     Conflict,
@@ -30,6 +34,7 @@ from nur_server.errors import (
 
 log = structlog.get_logger(__name__)
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 MAX_PROBLEMS = 20
 """How many wrong values one answer lists."""
 
@@ -95,10 +100,42 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NurError, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
+    app.router.default = _nothing_here
 
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error = _MethodNotAllowed.at(request)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        error = _nothing_at(request)
+    if isinstance(error, RequestValidationError):
+        error = _from_validation(error.errors(), skip=1, body=_body_of(request))
     return error_response(as_nur_error(error), request.scope["nur.request_id"])
+
+
+def _nothing_at(request: Request) -> NotFound:
+    """Says which address was probably meant: the most frequent slip is to leave the version out."""
+    path = request.url.path
+    routes = request.app.router.routes
+    for likely in (f"/v1{path}", path.rstrip("/"), path.lower(), f"{path.rstrip('/')}s"):
+        scope = {**request.scope, "path": likely, "raw_path": likely.encode()}
+        if likely != path and any(route.matches(scope)[0] is not Match.NONE for route in routes):
+            return NotFound(f"there is nothing at {path}; did you mean {likely}?")
+    return NotFound("there is nothing at this address; see /openapi.json for what there is")
+
+
+def _body_of(request: Request) -> Any:
+    """The type of the body that the request should have had. None: it has none."""
+    field_ = getattr(request.scope.get("route"), "body_field", None)
+    return None if field_ is None else field_.field_info.annotation
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    """Where no route is. A client's socket is refused with the body of every error."""
+    if scope["type"] != "websocket":
+        raise HTTPException(404)
+    refusal = error_response(as_nur_error(HTTPException(404)), scope["nur.request_id"])
+    await WebSocket(scope, receive, send).send_denial_response(refusal)
 
 
 def as_nur_error(error: Exception) -> NurError:
@@ -141,6 +178,21 @@ class _MethodNotAllowed(NurError):
     kind = "invalid_request_error"
     default_code = "method_not_allowed"
 
+    @classmethod
+    def at(cls, request: Request) -> "_MethodNotAllowed":
+        """For the address of a request: each of several routes of it knows its own methods only."""
+        routes = request.app.router.routes
+        allowed = ", ".join(
+            method
+            for method in METHODS
+            if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in routes)
+        )
+        return cls(
+            f"expected one of the methods {allowed or '(none)'} at this address, "
+            f"got {request.method}",
+            details={"allow": allowed},
+        )
+
 
 def _from_http(error: HTTPException) -> NurError:
     if error.status_code == 404:
@@ -148,20 +200,22 @@ def _from_http(error: HTTPException) -> NurError:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return _MethodNotAllowed(
-            f"expected one of the methods {allowed or '(none)'} at this address",
-            details={"allow": allowed},
+            f"expected one of the methods {allowed}", details={"allow": allowed}
         )
     if error.status_code == 413:
         return PayloadTooLarge(str(error.detail))
     return BadRequest(str(error.detail))
 
 
-def _from_validation(problems: Iterable[Any], *, skip: int) -> NurError:
+def _from_validation(problems: Iterable[Any], *, skip: int, body: Any = None) -> NurError:
     """One error that names the first problem and lists them all.
 
     `skip`: leading parts of each location that name where it was (`body`, `query`), not the field.
+    `body`: the type of what was read, by which the fields it has are known.
     """
-    found = [_problem(problem, skip) for problem in problems]
+    found = [_problem(problem, skip, body) for problem in problems]
+    # A misspelt field explains the one that is missing in its place.
+    found.sort(key=lambda problem: problem.code != "unknown_parameter")
     for problem in found:
         if problem.kind == "json_invalid":
             return BadRequest(f"expected a JSON body: {problem.message}", code="invalid_json")
@@ -193,7 +247,7 @@ class _Problem:
 _CODES = {"missing": "missing_parameter", "extra_forbidden": "unknown_parameter"}
 
 
-def _problem(problem: Mapping[str, Any], skip: int) -> _Problem:
+def _problem(problem: Mapping[str, Any], skip: int, body: Any) -> _Problem:
     kind = problem["type"]
     if kind == "json_invalid":
         return _Problem(kind, None, "invalid_json", str(problem.get("ctx", {}).get("error", "")))
@@ -205,8 +259,32 @@ def _problem(problem: Mapping[str, Any], skip: int) -> _Problem:
         kind,
         param,
         _CODES.get(kind, "invalid_parameter"),
-        _say(kind, param, str(problem["msg"]), problem.get("input")),
+        _say(kind, param, str(problem["msg"]), problem.get("input"))
+        if kind != "extra_forbidden"
+        else f"{param}: there is no such field; {_hint(problem['loc'][skip:], body)}",
     )
+
+
+def _hint(location: Sequence[int | str], body: Any) -> str:
+    *outer, name = location
+    return hint(str(name), _fields_at(body, outer))
+
+
+def _fields_at(body: Any, location: Sequence[int | str]) -> Collection[str]:
+    """The names of the fields of the object at a place of a body."""
+    models = _models_in(body)
+    for part in location:
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        if isinstance(part, str) and fields:
+            models = [inner for each in fields for inner in _models_in(each.annotation)]
+    return {name for model in models for name in model.model_fields}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation names: itself, or those within a union, a list and so on."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
 def _say(kind: str, param: str | None, told: str, given: object) -> str:
@@ -215,8 +293,6 @@ def _say(kind: str, param: str | None, told: str, given: object) -> str:
         if param is None:
             return "expected a JSON object as the body, got none"
         return f"{name}: expected a value, got none"
-    if kind == "extra_forbidden":
-        return f"{name}: there is no such field; check its spelling"
     if kind in ("model_attributes_type", "model_type", "dict_type"):
         told = "expected an object"
     told = told.removeprefix("Value error, ").replace("Input should be", "expected")

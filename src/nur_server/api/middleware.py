@@ -160,6 +160,12 @@ class BoundedBody:
     async def _read(self, request: Request) -> bytes | None:
         """None: the client went away."""
         declared = request.headers.get("content-length", "")
+        if declared and "transfer-encoding" in request.headers:
+            raise BadRequest(
+                "expected either Content-Length or Transfer-Encoding, got both: where a proxy and "
+                "this server differ over which counts, one request is taken for two",
+                code="ambiguous_length",
+            )
         if declared.isdecimal() and int(declared) > self._max_bytes:
             raise self._too_large()
         body = bytearray()

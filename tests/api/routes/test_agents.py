@@ -112,6 +112,19 @@ async def test_greeting_is_the_first_message(server: Server) -> None:
     assert "two different" in error["message"]
 
 
+async def test_a_voice_may_be_an_object(server: Server) -> None:
+    body = {name: value for name, value in AGENT.items() if name != "voice_id"}
+    body["voice"] = {"voice_id": "wren"}
+    made = await server.call("POST", "/v1/agents", 201, json=body)
+    assert made["voice_id"] == "wren"
+    path = f"/v1/agents/{made['id']}"
+    changed = await server.call("PATCH", path, 200, json={"voice": {"voice_id": "rowan"}})
+    assert changed["voice_id"] == "rowan"
+    for wrong in ({"voice": {}}, {"voice": {"id": "wren"}}, {"voice": "wren"}):
+        refused = await server.refuse("PATCH", path, 422, json=wrong)
+        assert "voice" in refused["message"]
+
+
 async def test_null_is_the_default(server: Server) -> None:
     nothing = {name: None for name in EVERYTHING if name not in AGENT}
     agent = await server.make_agent(**nothing)

@@ -95,7 +95,9 @@ async def connect(socket: WebSocket) -> None:
     """A conversation set up by its client's first message."""
     door = Door(socket)
     await socket.accept()
-    dialect = RealtimeDialect(door.clock, AudioFrames.JSON, takes_binary_audio=False, viewer=door)
+    dialect = RealtimeDialect(
+        door.clock, AudioFrames.JSON, takes_binary_audio=False, plain_statuses=True, viewer=door
+    )
     try:
         caller = await door.identify()
         first = await door.first_message()

@@ -1,14 +1,16 @@
 """JSON on the socket to and from what the server works with."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
-from typing import Any, Protocol, assert_never
+from typing import Any, Literal, Protocol, assert_never, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from nur_server.api.errors import ws_error
 from nur_server.api.nesting import MAX_NESTING, MAX_VALUES, is_too_deep, is_too_wide
+from nur_server.api.spelling import hint
 from nur_server.api.wire.realtime import schemas as wire
 from nur_server.api.wire.realtime.options import (
     echo,
@@ -32,7 +34,7 @@ from nur_server.commands import (
 )
 from nur_server.conversation import notices
 from nur_server.conversation.events import EndedReason, Role
-from nur_server.conversation.notices import Notice
+from nur_server.conversation.notices import Notice, ReplyStatus
 from nur_server.errors import BadRequest, InvalidRequest, NurError
 from nur_server.options import SessionOptions
 from nur_server.ports import Samples, SessionAbout, SessionNotice, SessionUpdated
@@ -68,7 +70,9 @@ def _refusal(raw: str | bytes, problem: str) -> NurError:
             "Invalid message format: expected a JSON object with a 'type'.", code="invalid_format"
         )
     if kind not in KINDS:
-        return BadRequest(f"Unknown message type: {kind[:64]}", code="invalid_format")
+        return BadRequest(
+            f"Unknown message type: {kind[:64]}; {hint(kind[:64], KINDS)}", code="invalid_format"
+        )
     told, path = _split(problem)
     if kind == "input.audio" and path == "audio" and "base64" in told:
         return BadRequest("Invalid audio data: expected base64.", code="invalid_audio")
@@ -85,10 +89,45 @@ def _refusal(raw: str | bytes, problem: str) -> NurError:
 def _wrong_value(told: str, param: str | None) -> InvalidRequest:
     """A refused value of the session's configuration; `told` says what was expected."""
     if unknown := re.match(r"Object contains unknown field `(.*)`", told):
+        names = _fields_at(param)
         param = f"{param}.{unknown[1]}" if param else unknown[1]
-        told = "there is no such field; check its spelling"
+        told = f"there is no such field; {hint(unknown[1], names)}"
+    elif re.match(r"Invalid enum value", told) and param:
+        *outer, name = param.split(".")
+        valid = _literals(_hints(_part_at(outer)).get(name))
+        told = f"{told}; expected one of {', '.join(map(repr, valid))}" if valid else told
     where = f"{param}: " if param else ""
     return InvalidRequest(f"{where}{told}", code="invalid_value", param=param)
+
+
+def _fields_at(path: str | None) -> Collection[str]:
+    """The fields of the part of the configuration at a path such as `input.format`."""
+    return _hints(_part_at(path.split(".") if path else [])).keys()
+
+
+def _part_at(path: Iterable[str]) -> type[Any] | None:
+    part: type[Any] | None = wire.SessionPart
+    for name in path:
+        parts = _parts_in(_hints(part).get(name))
+        part = parts[0] if parts else None
+    return part
+
+
+def _hints(part: type[Any] | None) -> Mapping[str, Any]:
+    return {} if part is None else get_type_hints(part)
+
+
+def _parts_in(annotation: Any) -> list[type[Any]]:
+    if isinstance(annotation, type) and issubclass(annotation, wire.Part):
+        return [annotation]
+    return [part for inner in get_args(annotation) for part in _parts_in(inner)]
+
+
+def _literals(annotation: Any) -> list[Any]:
+    """The values of a `Literal` within an annotation."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [value for inner in get_args(annotation) for value in _literals(inner)]
 
 
 def _kind(raw: str | bytes) -> str | None:
@@ -160,16 +199,20 @@ class RealtimeDialect:
         frames: AudioFrames | None = None,
         *,
         takes_binary_audio: bool = True,
+        plain_statuses: bool = False,
         viewer: Viewer | None = None,
     ) -> None:
         """`frames` None: agent audio is JSON until the client sends a binary frame. Without
-        `takes_binary_audio` a binary frame is JSON. `viewer`: who it is written for; None:
+        `takes_binary_audio` a binary frame is JSON. With `plain_statuses` a reply is `completed` or
+        `interrupted`, and its `reason` says more: generated clients of the other system do not
+        hear of an event with a status outside their list. `viewer`: who it is written for; None:
         somebody who may see everything."""
         self._clock = clock
         self._viewer = viewer
         self._frames = frames or AudioFrames.JSON
         self._answers_alike = frames is None
         self._takes_binary_audio = takes_binary_audio
+        self._plain_statuses = plain_statuses
         self._inlet = Inlet(AudioFormat())
         self._output = AudioFormat()
 
@@ -241,6 +284,8 @@ class RealtimeDialect:
     def encode(self, notice: SessionNotice) -> Sequence[str]:
         if isinstance(notice, SessionUpdated):
             return [self.updated(notice.about)]
+        if isinstance(notice, notices.ReplyDone) and self._plain_statuses:
+            notice = _plainly(notice)
         return [_write(_message(notice, self._now()))]
 
     def updated(self, about: SessionAbout) -> str:
@@ -274,6 +319,14 @@ class RealtimeDialect:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _plainly(done: notices.ReplyDone) -> notices.ReplyDone:
+    if done.status is ReplyStatus.COMPLETED:
+        return done
+    return replace(
+        done, status=ReplyStatus.INTERRUPTED, reason=done.reason or str(done.status.value)
+    )
 
 
 def _write(message: wire.ServerMessage) -> str:

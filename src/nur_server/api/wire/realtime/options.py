@@ -170,6 +170,7 @@ def _first_generation(
         min_silence_ms=_option(old.min_end_of_turn_silence_ms),
         max_silence_ms=_option(old.max_turn_silence_ms),
         interruption_delay_ms=_option(old.min_interrupt_duration_ms),
+        interrupt_response=_option(old.interrupt_response),
     )
 
 

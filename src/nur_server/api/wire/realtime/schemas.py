@@ -46,6 +46,9 @@ class FirstGenerationTurnDetection(Part, frozen=True):
     min_end_of_turn_silence_ms: ShortSilence | UnsetType | None = UNSET
     max_turn_silence_ms: LongSilence | UnsetType | None = UNSET
     min_interrupt_duration_ms: Annotated[int, Meta(ge=0, le=1_000)] | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+    min_interrupt_words: int | UnsetType | None = UNSET
+    """Nothing follows from it: what the words are decides, not how many."""
 
 
 class InputPart(Part, frozen=True):
