@@ -89,11 +89,13 @@ def create_session(
     metadata: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
     recording: bool | None = None,
+    transport: str | None = None,
 ) -> Call[Session]:
     """Open a session with an agent; talk to it at `websocket_url`, or with `sessions.connect`.
 
     `initial_message` is spoken first, instead of the agent's own `first_message`. `context` fills
-    the `{{variables}}` of its prompt. `recording` None: as the agent says. Raises `Conflict` where
+    the `{{variables}}` of its prompt. `recording` None: as the agent says. `transport`
+    "webrtc": the session has a `token` and a `livekit_url` for a browser. Raises `Conflict` where
     the agent is paused.
 
         session = client.agents.sessions.create(agent_id=agent.id, context={"name": "Ada"})
@@ -103,6 +105,7 @@ def create_session(
         "metadata": metadata,
         "context": context,
         "recording": recording,
+        "transport": transport,
     }
     return Call(
         "POST",

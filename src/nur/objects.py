@@ -47,6 +47,12 @@ class Session(NurObject):
     """The door it came through: `websocket`, `webrtc`, `outbound` or `inbound`."""
     websocket_url: str | None = None
     """Where to talk. It carries its own authority until `expires_at`: keep it secret."""
+    token: str | None = None
+    """Of LiveKit's clients, where the session is for WebRTC. Shown once, when it is made."""
+    livekit_url: str | None = None
+    """Where such a client connects with it."""
+    room_name: str | None = None
+    """The room it joins."""
     created_at: str | None = None
     expires_at: str | None = None
     status: str

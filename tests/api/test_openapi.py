@@ -166,8 +166,8 @@ def plausible(case: Any, known: dict[str, str]) -> Any:
         case.body.update({name: chosen[name] for name in chosen.keys() & case.body.keys()})
         if case.path == "/v1/calls/{call_id}":
             case.body["scheduled_at"] = FAR_AHEAD
-        if "voice_id" in case.body:
-            case.body["voice_id"] = "claire"
+        for name in {"voice_id", "tts_voice"} & case.body.keys():
+            case.body[name] = "claire"
     return case
 
 

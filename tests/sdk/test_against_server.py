@@ -163,6 +163,9 @@ WITHOUT_METHOD = {
     "create_call_of_agent": "another address of create_call",
     "import_phone_number_by_verb": "another address of import_phone_number",
     "offer_media": "for whoever has a peer connection",
+    "start_voice": "create_session with transport webrtc does the same",
+    "create_voice_session": "another address of start_voice",
+    "end_session_of_page": "another address of end_voice_session",
     "end_media": "for whoever has a peer connection; end_session does the same",
     "get_voice_recording": "another address of get_recording",
 }

@@ -18,6 +18,8 @@ from nur_server.api import errors, logs
 from nur_server.api import recordings as recording_links
 from nur_server.api.idempotency import HEADER, REPLAYED
 from nur_server.api.media import media_settings
+from nur_server.api.media_tokens import PURPOSE as MEDIA_TOKENS
+from nur_server.api.media_tokens import MediaTokens
 from nur_server.api.middleware import REQUEST_ID, BoundedBody, LastResort, RequestContext
 from nur_server.api.ratelimits import RATE_LIMITS, RateLimits
 from nur_server.api.routes import (
@@ -27,6 +29,7 @@ from nur_server.api.routes import (
     docs,
     health,
     keys,
+    livekit,
     metrics,
     models,
     numbers,
@@ -207,6 +210,7 @@ def create_app(
     app.include_router(metrics.router)
     app.include_router(voice.router)
     app.include_router(recordings.voice)
+    app.include_router(livekit.router)
     for prefix in PREFIXES:
         app.include_router(_versioned(), prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     return app
@@ -227,6 +231,7 @@ def _versioned() -> APIRouter:
     ):  # fmt: skip
         router.include_router(module.router)
     router.include_router(voice.widget)
+    router.include_router(voice.widget_sessions)
     router.include_router(carriers.router)
     router.include_router(recordings.router)
     router.include_router(recordings.links)
@@ -371,6 +376,7 @@ async def _start(
         ),
         metrics=given.metrics,
         media=media,
+        media_tokens=MediaTokens(await signing_secret(database, MEDIA_TOKENS), clock),
     )
 
 

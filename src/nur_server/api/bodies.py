@@ -1,11 +1,12 @@
 """The bodies clients send, but for agents, calls and webhooks."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
 from nur_server.agents.access import Origins
+from nur_server.agents.declaration import Language
 from nur_server.agents.kinds import Body, Metadata, Moment, ShortText, Spoken
 from nur_server.api.scopes import SCOPES
 from nur_server.api.tokens import (
@@ -33,6 +34,39 @@ class SessionBody(Body):
     recording: bool | None = Field(
         None, description="Whether it is recorded. Null: as the agent says."
     )
+    transport: Literal["websocket", "webrtc"] = Field(
+        "websocket",
+        description="`webrtc`: the answer has a `token` and a `livekit_url` too, for browsers.",
+    )
+
+
+class VoiceStartBody(Body):
+    """A conversation in a browser, to be begun."""
+
+    agent_id: str = Field(min_length=1, max_length=200)
+    context: dict[str, Any] | None = Field(None, description="Values of `{{variables}}`.")
+    metadata: Metadata | None = Field(None, description="Up to 20 pairs of your own.")
+    first_message: Spoken | None = Field(
+        None, description="Spoken first, instead of the agent's own."
+    )
+    language: Language | None = Field(None, description="Instead of the agent's.")
+    voice_id: str | None = Field(None, max_length=200, description="Instead of the agent's.")
+    tts_voice: str | None = Field(None, max_length=200, description="The same as `voice_id`.")
+    stt_language: Language | None = Field(None, description="The same as `language`.")
+    stt_provider: str | None = Field(None, max_length=200, description="Accepted; not used.")
+    tts_provider: str | None = Field(None, max_length=200, description="Accepted; not used.")
+    recording: bool | None = Field(
+        None, description="Whether it is recorded. Null: as the agent says."
+    )
+
+    @property
+    def overrides(self) -> dict[str, str]:
+        """What is said instead of the agent's."""
+        asked = {
+            "voice_id": self.voice_id or self.tts_voice,
+            "language": self.language or self.stt_language,
+        }
+        return {name: value for name, value in asked.items() if value}
 
 
 def _known_scopes(scopes: list[str]) -> list[str]:

@@ -156,6 +156,22 @@ class VoiceStatus(Shown):
     error_code: str | None
 
 
+class StartedVoice(Shown):
+    """A conversation that a browser may begin."""
+
+    session_id: str
+    agent_id: str
+    status: Literal["initiating"] = "initiating"
+    token: str = Field(description="For LiveKit's clients, with `livekit_url`: one session's own.")
+    livekit_url: str
+    room_name: str
+    websocket_url: str = Field(description="To talk over a WebSocket instead.")
+    created_at: str
+    expires_at: str
+    expires_in: int = Field(description="Seconds.")
+    warnings: list[str]
+
+
 class VoiceSession(VoiceStatus):
     """A conversation of any kind."""
 

@@ -94,6 +94,11 @@ class SessionObject(Shown):
         description="Where to talk, with the secret that opens the session until `expires_at`. "
         "Shown once, to who makes the session; null when it is read."
     )
+    token: str | None = Field(
+        None, description="Of LiveKit's clients, where `transport` was `webrtc`. Shown once, too."
+    )
+    livekit_url: str | None = Field(None, description="Where such a client connects with it.")
+    room_name: str | None = Field(None, description="The room it joins: the session's id.")
     created_at: str
     expires_at: str
     started_at: str | None = Field(description="When somebody connected.")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from nur_server.api.media_tokens import MediaTokens
 from nur_server.api.ratelimits import RateLimits
 from nur_server.api.recordings import Links
 from nur_server.api.tokens import ResumeTokens, Tokens
@@ -54,6 +55,7 @@ class Services:
     metrics: Metrics
     media: MediaHub
     """Of browsers."""
+    media_tokens: MediaTokens
 
     def agents(self, account_id: str) -> Agents:
         return Agents(self.database, account_id)

@@ -91,6 +91,7 @@ def plan_for_agent(
         recording=_recording_of(record),
     )
     missing = missing_warnings((*prompt.missing, *greeting.missing))
+    own = merge(own, _overrides_of(record))
     options = merge(merge(stored, own), asked or SessionOptions())
     return SessionPlan(options, agent, record, (*missing, *ineffective(stored))).read()
 
@@ -171,6 +172,18 @@ def _recording_of(record: SessionRecord | None) -> RecordingOptions:
     return RecordingOptions() if asked is None else RecordingOptions(is_recorded=bool(asked))
 
 
+def _overrides_of(record: SessionRecord | None) -> SessionOptions:
+    """The language and the voice that a stored session was made with, whatever its agent says."""
+    asked = record.config.get("overrides") if record is not None else None
+    if not asked:
+        return SessionOptions()
+    voice_id, language = asked.get("voice_id"), asked.get("language")
+    return SessionOptions(
+        language=UNSET if language is None else language_tag(language, "language"),
+        output=OutputOptions() if voice_id is None else OutputOptions(voice_id=voice_id),
+    )
+
+
 _IMMUTABLE: Mapping[str, Callable[[SessionPlan], object]] = {
     "greeting": lambda plan: given(plan.options.greeting, "") or None,
     "input.modality": lambda plan: plan.options.hears_audio,
@@ -217,14 +230,15 @@ def _with_languages(asked: SessionOptions) -> SessionOptions:
     """
     changed = asked
     if given(asked.language, None) is not None:
-        changed = replace(changed, language=_language(given(asked.language, ""), "language"))
+        changed = replace(changed, language=language_tag(given(asked.language, ""), "language"))
     if spoken := given(asked.input.languages, ()):
-        tags = tuple(_language(tag, "input.languages") for tag in spoken)
+        tags = tuple(language_tag(tag, "input.languages") for tag in spoken)
         changed = replace(changed, input=replace(changed.input, languages=tags))
     return changed
 
 
-def _language(tag: str, param: str) -> str:
+def language_tag(tag: str, param: str) -> str:
+    """A language's tag in the one form in which it is kept. Raises `InvalidRequest`."""
     try:
         return languages.normalised(tag)
     except ValueError as error:

@@ -55,8 +55,8 @@ class Dialect(Encoder, Protocol):
         """Read and write audio as these options have it."""
         ...
 
-    def decode(self, frame: str | bytes) -> Command | None:
-        """What a frame asks for; None: nothing. Raises `NurError`."""
+    def decode(self, frame: str | bytes) -> Command | Sequence[Command] | None:
+        """What a frame asks for, in order; None: nothing. Raises `NurError`."""
         ...
 
     def hello(self, about: SessionAbout) -> Sequence[WireMessage]:
@@ -196,8 +196,9 @@ class ClientConnection:
                     f"expected frames of at most {limit} bytes, got {len(frame)}; send audio in "
                     "pieces of 20 to 100 ms"
                 )
-            command = self._dialect.decode(frame)
-            if command is not None and self._may_pass(command, len(frame), session):
+            for command in _each(self._dialect.decode(frame)):
+                if not self._may_pass(command, len(frame), session):
+                    break
                 if self._vet is not None and not isinstance(command, AppendInput):
                     await self._vet(command, session.about)
                 self._perform(command, session)
@@ -259,3 +260,9 @@ class ClientConnection:
                 session.end(EndedReason.SILENCE if quiet <= 0 else EndedReason.EXPIRED)
                 return
             await asyncio.sleep(min(wait, LOOK_EVERY_SECONDS))
+
+
+def _each(decoded: Command | Sequence[Command] | None) -> Sequence[Command]:
+    if decoded is None:
+        return ()
+    return decoded if isinstance(decoded, Sequence) else (decoded,)

@@ -1,13 +1,10 @@
 """`/v1/sessions`: conversations to be held, running or over, and their transcripts."""
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AfterValidator
 
-from nur_server.agents.stored import shown_fields
-from nur_server.api import agents
 from nur_server.api.auth import Principal, require
 from nur_server.api.bodies import SessionBody
 from nur_server.api.errors import declared
@@ -22,21 +19,18 @@ from nur_server.api.objects import (
     transcript_object,
 )
 from nur_server.api.paging import WindowOf, envelope, read_moment
-from nur_server.api.public_url import websocket_base
 from nur_server.api.services import Services, services_of
+from nur_server.api.sessions import SessionAccess, access_of, make_session
 from nur_server.conversation.events import EndedReason
-from nur_server.errors import Conflict, InvalidRequest
+from nur_server.errors import InvalidRequest
 from nur_server.store.calls import (
     session_id_of,
 )
 from nur_server.store.records import (
-    AgentStatus,
-    SessionFields,
     SessionKind,
     SessionRecord,
     SessionStatus,
 )
-from nur_server.store.secrets import SESSION_PREFIX, hash_of, new_secret
 
 router = APIRouter(tags=["Sessions"], route_class=ApiRoute)
 
@@ -70,42 +64,17 @@ async def create(
     body: SessionBody | None = None,
 ) -> SessionObject:
     """Open a session with an agent. Talk to it at `websocket_url`, until `expires_at`."""
-    server.live.require_open()
     body = body or SessionBody()
     if body.agent_id not in (None, agent_id):
         raise InvalidRequest(
             f"expected the agent of the address, {agent_id}, or none; got {body.agent_id!r}",
             param="agent_id",
         )
-    agent = await server.agents(principal.account_id).get(agent_id)
-    if agent.status is AgentStatus.PAUSED:
-        raise Conflict(
-            f"expected an active agent, but {agent_id} is paused; "
-            "set its status to active to open sessions with it",
-            code="agent_paused",
-            param="agent_id",
-        )
-    warnings = agents.session_warnings(server, agent, body)
-    secret = new_secret(SESSION_PREFIX)
-    life = timedelta(seconds=server.settings.session_ttl_seconds)
-    session = await server.sessions(principal.account_id).create(
-        SessionFields(
-            agent_id=agent_id,
-            expires_at=server.clock.now() + life,
-            key_id=principal.key_id,
-            secret_hash=hash_of(secret),
-            metadata=body.metadata or {},
-            context=body.context or {},
-            initial_message=body.initial_message,
-            config={
-                "agent": shown_fields(agent),
-                "warnings": list(warnings),
-                "recording": body.recording,
-            },
-        )
-    )
-    base = websocket_base(request, server.settings)
-    return _shown(session, f"{base}/v1/sessions/{session.id}/{secret}")
+    if body.transport == "webrtc":
+        server.media.require()
+    made = await make_session(server, principal, agent_id, body)
+    access = access_of(request, server, made)
+    return _shown(made.record, access.websocket_url, access)
 
 
 @router.get("/agents/{agent_id}/sessions", name="list_agent_sessions", responses=declared(404))
@@ -188,5 +157,12 @@ async def end(session_id: SessionId, server: Server, principal: Writer) -> Sessi
     return _shown(await stored.end(session_id, EndedReason.CLIENT_ENDED))
 
 
-def _shown(session: SessionRecord, websocket_url: str | None = None) -> SessionObject:
-    return session_object(session, session.config.get("warnings", ()), websocket_url)
+def _shown(
+    session: SessionRecord, websocket_url: str | None = None, access: SessionAccess | None = None
+) -> SessionObject:
+    shown = session_object(session, session.config.get("warnings", ()), websocket_url)
+    if access is not None and access.token is not None:
+        shown.token = access.token
+        shown.livekit_url = access.livekit_url
+        shown.room_name = access.room_name
+    return shown

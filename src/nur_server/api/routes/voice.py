@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from nur_server.api import calls
 from nur_server.api.auth import Principal, require
+from nur_server.api.bodies import SessionBody, VoiceStartBody
 from nur_server.api.call_bodies import DialBody
 from nur_server.api.call_objects import (
+    StartedVoice,
     VoiceSession,
     VoiceSessionDetails,
     VoiceSessionList,
@@ -25,6 +27,8 @@ from nur_server.api.errors import declared
 from nur_server.api.idempotency import ApiRoute
 from nur_server.api.paging import WindowOf, envelope, read_moment
 from nur_server.api.services import Services, services_of
+from nur_server.api.sessions import access_of, make_session
+from nur_server.clock import iso
 from nur_server.conversation.events import EndedReason
 from nur_server.store.call_records import (
     CallStatus,
@@ -34,6 +38,8 @@ from nur_server.store.voice import VoiceRecord, VoiceSessions
 router = APIRouter(prefix="/voice", tags=["Voice"], route_class=ApiRoute)
 widget = APIRouter(prefix="/widget", tags=["Voice"], route_class=ApiRoute)
 """What stands under `/v1`."""
+widget_sessions = APIRouter(prefix="/voice", tags=["Voice"], route_class=ApiRoute)
+"""So does this: the address of sessions in browser SDKs."""
 
 Server = Annotated[Services, Depends(services_of)]
 Caller = Annotated[Principal, require("calls:write", group="voice-dial")]
@@ -55,6 +61,64 @@ async def dial(body: DialBody, server: Server, principal: Caller) -> VoiceSessio
     """Have an agent call somebody, now or at `scheduled_at`."""
     call = await calls.dial(server, principal.account_id, body.agent_id, body.numbers, body)
     return voice_session(await _read(server, principal, call.id), server.clock)
+
+
+@router.post("/start", status_code=201, name="start_voice", responses=declared(404, 409, 501))
+async def start(
+    body: VoiceStartBody, request: Request, server: Server, principal: Writer
+) -> StartedVoice:
+    """Begin a conversation in a browser: what its page connects with. Show it to nobody else."""
+    return await _start(body, request, server, principal)
+
+
+@widget_sessions.post(
+    "/session", status_code=201, name="create_voice_session", responses=declared(404, 409, 501)
+)
+async def start_of_page(
+    body: VoiceStartBody, request: Request, server: Server, principal: Writer
+) -> StartedVoice:
+    """The same as `POST /voice/start`, at the address that browser SDKs use."""
+    return await _start(body, request, server, principal)
+
+
+@widget_sessions.post(
+    "/session/{session_id}/end", name="end_session_of_page", responses=declared(404)
+)
+async def end_of_page(session_id: SessionId, server: Server, principal: Writer) -> VoiceStatus:
+    """The same as `POST /voice/end/{session_id}`."""
+    return await _end(server, principal, session_id)
+
+
+async def _start(
+    body: VoiceStartBody, request: Request, server: Services, principal: Principal
+) -> StartedVoice:
+    server.media.require()
+    asked = SessionBody(
+        metadata=body.metadata,
+        context=body.context,
+        initial_message=body.first_message,
+        recording=body.recording,
+        transport="webrtc",
+    )
+    warnings = tuple(
+        f"{name} has no effect on this server: the agent's own engines are used"
+        for name in ("stt_provider", "tts_provider")
+        if getattr(body, name) is not None
+    )
+    made = await make_session(server, principal, body.agent_id, asked, body.overrides, warnings)
+    access, record = access_of(request, server, made), made.record
+    return StartedVoice(
+        session_id=record.id,
+        agent_id=body.agent_id,
+        token=access.token or "",
+        livekit_url=access.livekit_url or "",
+        room_name=record.id,
+        websocket_url=access.websocket_url,
+        created_at=iso(record.created_at),
+        expires_at=iso(record.expires_at),
+        expires_in=server.settings.session_ttl_seconds,
+        warnings=list(record.config.get("warnings", ())),
+    )
 
 
 @router.get("/status/{session_id}", name="get_voice_status", responses=declared(404))
@@ -109,6 +173,10 @@ async def details(
 @router.post("/end/{session_id}", name="end_voice_session", responses=declared(404))
 async def end(session_id: SessionId, server: Server, principal: Writer) -> VoiceStatus:
     """Hang up, or cancel what has not begun. A conversation that is over stays as it is."""
+    return await _end(server, principal, session_id)
+
+
+async def _end(server: Services, principal: Principal, session_id: str) -> VoiceStatus:
     record = await _read(server, principal, session_id)
     if record.call is not None:
         await server.calls.end(principal.account_id, record.call.id)

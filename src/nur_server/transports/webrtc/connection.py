@@ -7,7 +7,7 @@ played, and the ends that the media brings.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -88,7 +88,7 @@ class MediaDialect:
     def configure(self, options: SessionOptions) -> None:
         self._dialect.configure(options)
 
-    def decode(self, frame: str | bytes) -> Command | None:
+    def decode(self, frame: str | bytes) -> Command | Sequence[Command] | None:
         command = self._dialect.decode(frame)
         if isinstance(command, AppendInput):
             raise BadRequest(
@@ -148,6 +148,8 @@ class MediaConnection:
         self._connected = asyncio.Event()
         self._channel_open = asyncio.Event()
         self._is_gone = False
+        self._was_connected = False
+        self._ended: EndedReason | None = None
         self._is_flooding = False
         self._heard_at = clock.monotonic()
         self._far_seconds = FAR_BUFFER_SECONDS
@@ -155,16 +157,23 @@ class MediaConnection:
 
     async def open(self, engine: MediaEngine) -> MediaPeer:
         """Make the peer connection."""
-        self._peer = await engine.connect(
-            PeerEvents(
-                state=self._state_changed,
-                heard=self._hear,
-                channel=self._channel_opened,
-                message=self._message_came,
-                candidate=lambda candidate: None,
-            )
+        self.use(peer := await engine.connect(self.events))
+        return peer
+
+    @property
+    def events(self) -> PeerEvents:
+        """What a peer connection of this client is made with."""
+        return PeerEvents(
+            state=self._state_changed,
+            heard=self._hear,
+            channel=self._channel_opened,
+            message=self._message_came,
+            candidate=lambda candidate: None,
         )
-        return self._peer
+
+    def use(self, peer: MediaPeer) -> None:
+        """The media goes over this one; it was made with `events`."""
+        self._peer = peer
 
     @property
     def peer(self) -> MediaPeer:
@@ -175,6 +184,11 @@ class MediaConnection:
     def is_gone(self) -> bool:
         """The media is lost, or the connection was closed."""
         return self._is_gone
+
+    @property
+    def was_connected(self) -> bool:
+        """The client's media came."""
+        return self._was_connected
 
     # The session's side
 
@@ -207,8 +221,7 @@ class MediaConnection:
         self._control.notify(notice)
 
     def close(self, reason: EndedReason) -> None:
-        if self._messages is not None:
-            self._messages.ended(reason)
+        self._ended = reason
         self._control.close(reason)
 
     # The client's side
@@ -252,8 +265,11 @@ class MediaConnection:
 
     def complain(self, error: NurError) -> None:
         """Tell the client of an error, over its data channel."""
-        if self._channel is not None:
-            message = self._dialect.error(error)
+        self.post(self._dialect.error(error))
+
+    def post(self, message: str | bytes) -> None:
+        """Send a message of the dialect's own, before those that wait."""
+        if self._channel is not None and self._unsent_bytes <= CHANNEL_BACKLOG:
             self._channel.send(message)
 
     # What the peer connection says
@@ -263,6 +279,7 @@ class MediaConnection:
         match state:
             case PeerState.CONNECTED:
                 self._heard_at = self._clock.monotonic()
+                self._was_connected = True
                 self._connected.set()
             case PeerState.FAILED | PeerState.CLOSED:
                 self.lose()
@@ -331,6 +348,8 @@ class MediaConnection:
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._until(lambda: not (self.peer.unsent_ms or self._unsent_bytes))
                 await asyncio.sleep(self._far_seconds)
+        if self._messages is not None and self._ended is not None:
+            self._messages.ended(self._ended)
 
     @property
     def _unsent_bytes(self) -> int:

@@ -137,6 +137,7 @@ class ReactorPeer:
         self._gathered = asyncio.Event()
         self._channels: list[ReactorChannel] = []
         self._tracks: list[Any] = []
+        self._newest = 0
         self._is_closed = False
         self._voice = factory.create_audio_track_with_local_source("agent")
         self._audio = PeerAudio(self._push, events.heard)
@@ -162,9 +163,18 @@ class ReactorPeer:
             self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _on_track(self, kind: rtc.MediaKind, track: rtc.Track) -> None:
-        if kind == rtc.MediaKind.Audio:
-            track.on_audio_frame(self._audio.received)
-            self._tracks.append(track)
+        """The far end's newest audio is heard; what it sent before is not mixed in."""
+        if kind != rtc.MediaKind.Audio:
+            return
+        self._tracks.append(track)
+        order = len(self._tracks)
+
+        def received(data: bytes, rate: int, channels: int, frames: int) -> None:
+            if order >= self._newest:
+                self._newest = order
+                self._audio.received(data, rate, channels, frames)
+
+        track.on_audio_frame(received)
 
     def _push(self, piece: bytes) -> None:
         self._voice.push_pcm(piece, VOICE_RATE, 1)

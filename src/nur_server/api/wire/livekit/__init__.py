@@ -1,0 +1,1 @@
+"""The signalling and the data packets that clients of LiveKit speak."""
