@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from nur_server import __version__
 from nur_server.api import errors, logs
 from nur_server.api import recordings as recording_links
+from nur_server.api.cors import PageOrigins
 from nur_server.api.idempotency import HEADER, REPLAYED
 from nur_server.api.media import media_settings
 from nur_server.api.media_tokens import PURPOSE as MEDIA_TOKENS
@@ -262,6 +263,7 @@ def _middleware(settings: Settings, clock: Clock, counted: Metrics) -> list[Midd
     return [
         Middleware(RequestContext, clock=clock),
         Middleware(CountedRequests, metrics=counted, clock=clock),
+        Middleware(PageOrigins, origins=settings.cors_origins),
         *([cors] if settings.cors_origins else []),
         Middleware(LastResort),
         Middleware(BoundedBody, max_bytes=settings.max_body_bytes),

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
+
 from nur_server.agents.access import is_allowed_origin
 from nur_server.api.auth import Principal, credential_of, identify
 from nur_server.api.scopes import CONNECT
@@ -19,6 +21,8 @@ from nur_server.opening.rights import Rights
 from nur_server.session.runner import Session
 from nur_server.store.records import SessionRecord
 from nur_server.store.secrets import KEY_PREFIX, SESSION_PREFIX, is_secret_of
+
+log = structlog.get_logger(__name__)
 
 FAILED = "Authentication failed"
 """How the message of a refused credential begins."""
@@ -157,6 +161,11 @@ def require_origin(headers: Mapping[str, str], allowed: Sequence[str] | None) ->
     """Raises `Forbidden` for a page that is none of those allowed, and for what is no page."""
     origin = headers.get("origin")
     if not is_allowed_origin(origin, allowed):
+        log.warning(
+            "a page was refused: list its origin in the agent's, or the token's, allowed_origins",
+            origin=origin and origin[:200],
+            setting="allowed_origins",
+        )
         raise Forbidden(
             f"expected a page of {', '.join(allowed or ()) or 'no origin'}, got "
             f"{origin[:200] if origin else 'a client without an Origin'}; connect from there, or "

@@ -16,7 +16,7 @@ MAX_JOIN_BYTES = 262_144
 def read_join(text: str) -> rtc.JoinRequest:
     """The `join_request` of an address. Raises `BadRequest` and `PayloadTooLarge`."""
     try:
-        packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         wrapped = rtc.WrappedJoinRequest()
         wrapped.ParseFromString(packed)
         data = wrapped.join_request
