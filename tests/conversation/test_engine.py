@@ -329,7 +329,7 @@ def test_a_user_who_goes_on_before_the_answer_begins_is_answered_once() -> None:
     s.say("I mean the brown ones.", at=3.0)
     s.run(9)
     assert s.agent_said == ["Brown boots, yes."]
-    assert s.prompts[-1][-1].content == "Do you sell boots?\nI mean the brown ones."
+    assert s.prompts[-1][-1].content == "Do you sell boots, I mean the brown ones."
 
 
 def test_at_threshold_one_nothing_interrupts_and_what_was_said_is_answered_after() -> None:

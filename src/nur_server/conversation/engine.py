@@ -285,11 +285,11 @@ class Conversation:
         """The user has said something that wants an answer."""
         self._reprompts = 0
         self._is_leaving = False
-        if self._has_used_up_turns():
+        if self._has_used_up_turns() and turn.resumed is None:
             self._talker.drop_speculation()
             self._is_turn_over = True
             return
-        self._user_turns += 1
+        self._user_turns += turn.resumed is None
         if not turn.wants_reply:
             self._talker.drop_speculation()
             self._is_turn_over = True

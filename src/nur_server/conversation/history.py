@@ -84,10 +84,21 @@ class History:
         self._entries: list[_UserSaid | _AgentSaid | _Note] = []
         self._asides: list[str] = []
         """What is told of them before the user's next words."""
+        self._told: list[str] = []
+        """The same of the user's latest words."""
 
     def user_said(self, text: str) -> None:
         self._entries.append(_UserSaid(self._with_asides(text)))
-        self._asides.clear()
+        self._told, self._asides = self._asides, []
+
+    def user_goes_on(self) -> bool:
+        """Take the user's latest words back: they go on with them. False, and nothing is changed,
+        where something was said since."""
+        if not self._entries or not isinstance(self._entries[-1], _UserSaid):
+            return False
+        self._entries.pop()
+        self._asides, self._told = [*self._told, *self._asides][-MOST_ASIDES:], []
+        return True
 
     def user_said_aside(self, text: str, *, is_for_agent: bool = True) -> None:
         """Words that were no turn of their own: context for the user's next one."""

@@ -28,18 +28,19 @@ from nur_server.conversation.notices import (
     UserTranscript,
 )
 from nur_server.conversation.record import Speaker, Turn
-from nur_server.conversation.response import Response, ResponsePhase
+from nur_server.conversation.response import Response, ResponsePhase, Trigger
 from nur_server.conversation.talker import Talker
 from nur_server.conversation.user_turn import (
     COMMITTED,
     PAUSE_MS,
     PRE_ROLL_MS,
     TURN_MODEL_MS,
+    EndedTurn,
     SpeechSoFar,
     Stage,
     UserTurn,
 )
-from nur_server.turn_taking import endless, interruption, turns
+from nur_server.turn_taking import endless, interruption, resumption, turns
 from nur_server.turn_taking.interruption import OverlapEvidence, Ruling
 from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker, to_ms
 from nur_server.turn_taking.turns import TurnEvidence
@@ -67,6 +68,8 @@ FIRST_TURNS = 20
 """Turns whose words are kept for telling who has answered a call."""
 CONTEXT_REASONS = ("backchannel", "aside", "in_passing")
 """Why an overlap was let pass, where its words are worth remembering."""
+NOT_RESUMED = frozenset({COMMITTED, "keys"})
+"""Ends of turns that somebody said were ends."""
 DISCARDED = "discarded"
 """What made the record of words that were taken for none."""
 
@@ -93,6 +96,8 @@ class Listener:
         self._addressing = Addressing(context, self._speech)
         self._turn: UserTurn | None = None
         self._finishing: UserTurn | None = None
+        self._ended: EndedTurn | None = None
+        """The latest turn, which the user may go on with."""
         self._missed_ms = 0
         """Time in which the client has sent nothing, up to now."""
         self._stall_ms = 0
@@ -170,11 +175,13 @@ class Listener:
         context = self._context
         start = max(0, self._speech.onset - PRE_ROLL_MS * LISTEN_RATE // 1000)
         heard = self._speech.position - self._speech.onset
+        began_at = max(0.0, context.now - heard / LISTEN_RATE)
         turn = UserTurn(
             utterance_id=context.new_id("utt"),
             item_id=context.new_id("msg"),
             start=start,
-            began_at=max(0.0, context.now - heard / LISTEN_RATE),
+            began_at=began_at,
+            spoke_at=began_at,
             stage=Stage.LISTENING,
             speech_end=self._speech.position,
             speech_samples=heard,
@@ -190,6 +197,7 @@ class Listener:
             self._announce(turn)
         elif self._talker.can_be_interrupted():
             turn.stage = Stage.OVERLAPPING
+            turn.goes_on = self._resumable(self._talker.response)
             self._talker.make_way()
         return turn
 
@@ -282,7 +290,12 @@ class Listener:
         if response.first_audio_at is None:
             threshold = min(threshold, UNHEARD_THRESHOLD)
         evidence = self._overlap_evidence(turn, response)
-        verdict = interruption.judge(evidence, threshold, detection.interruption_delay_ms)
+        verdict = None
+        if turn.goes_on is not None and threshold < 1.0 and self._is_taken_back(response):
+            verdict = resumption.judge(evidence)
+        verdict = verdict or interruption.judge(
+            evidence, threshold, detection.interruption_delay_ms
+        )
         match verdict.ruling:
             case Ruling.LISTEN:
                 pass
@@ -296,6 +309,19 @@ class Listener:
                 self._let_pass(turn, verdict.reason)
             case _:
                 assert_never(verdict.ruling)
+
+    def _resumable(self, response: Response) -> EndedTurn | None:
+        """The turn that somebody who begins to speak now may be going on with."""
+        ended = self._ended
+        if ended is None or response.trigger is not Trigger.USER_SPEECH:
+            return None
+        is_soon = self._context.now - ended.ended_at <= resumption.RESUME_SECONDS
+        is_early = response.played_ms <= resumption.RESUME_HEARD_MS
+        return ended if is_soon and is_early else None
+
+    def _is_taken_back(self, response: Response) -> bool:
+        """Whether nothing has come of the reply but words: a tool that was called has run."""
+        return not response.call_ids
 
     def _speak_on(self, response: Response) -> None:
         """Undo a hold while the user still speaks; the overlap is not over."""
@@ -318,7 +344,8 @@ class Listener:
         )
 
     def _yield(self, turn: UserTurn, reason: str, evidence: OverlapEvidence) -> None:
-        """The user interrupts: they have the floor."""
+        """The user interrupts, or goes on: they have the floor."""
+        is_resumed = reason == "resumed" and self._resume(turn)
         self._announce(turn)
         if turn.text:
             self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=False))
@@ -327,7 +354,18 @@ class Listener:
             **self._addressing.evidence(turn),
             "words": len(normalise(evidence.text).split()),
         }
+        if is_resumed:
+            self._talker.take_back(figures)
+            return
         self._talker.cut(ReplyStatus.INTERRUPTED, reason, figures)
+
+    def _resume(self, turn: UserTurn) -> bool:
+        """Make one turn of this one and the one it goes on with, where nothing came between."""
+        ended, self._ended = turn.goes_on, None
+        if ended is None or not self._context.history.user_goes_on():
+            return False
+        turn.resume(ended)
+        return True
 
     def _let_pass(self, turn: UserTurn, reason: str) -> None:
         """No interruption: the agent speaks on, and what was said is kept as context."""
@@ -423,6 +461,8 @@ class Listener:
             return
         self._drop(turn)
         self._talker.drop_speculation()
+        if turn.resumed is not None:
+            self._context.history.user_said(turn.resumed.text)
         if turn.is_announced:
             self._context.notify(UserSpeechStopped("cleared"))
         if turn.stage is Stage.OVERLAPPING:
@@ -467,7 +507,10 @@ class Listener:
         }
         if turn.failure is not None:
             evidence["recogniser_error"] = turn.failure
-        discarded = self._addressing.discard_reason(turn)
+        resumed = turn.resumed
+        if resumed is not None:
+            evidence["resumed_after_ms"] = round((turn.spoke_at - resumed.ended_at) * 1000)
+        discarded = None if resumed is not None else self._addressing.discard_reason(turn)
         if discarded is not None:
             evidence["discarded"] = discarded
         if turn.is_announced:
@@ -479,12 +522,15 @@ class Listener:
             self._on_idle(turn.failure)
             return
         self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=True))
-        if self._addressing.is_for_somebody_else(turn):
+        if resumed is None and self._addressing.is_for_somebody_else(turn):
             self._disregard(turn, evidence)
             return
         self._addressing.learn(turn)
-        self._record(turn, "speech", evidence)
+        index = self._record(turn, "speech", evidence)
         self._context.history.user_said(turn.text)
+        if turn.end_reason not in NOT_RESUMED:
+            now = self._context.now
+            self._ended = EndedTurn(turn.item_id, turn.text, index, turn.began_at, now)
         self._on_turn(turn)
 
     def forget_voice(self) -> None:
@@ -499,12 +545,14 @@ class Listener:
         self._context.history.user_said_aside(turn.text, is_for_agent=False)
         self._on_idle(None)
 
-    def _record(self, turn: UserTurn, trigger: str, evidence: dict[str, Any]) -> None:
+    def _record(self, turn: UserTurn, trigger: str, evidence: dict[str, Any]) -> int:
+        """The index it is kept under: that of the turn it goes on with, where it does."""
         context = self._context
+        index = context.next_index if turn.resumed is None else turn.resumed.index
         started_ms = round(turn.began_at * 1000)
         context.commit(
             Turn(
-                index=context.next_index,
+                index=index,
                 item_id=turn.item_id,
                 speaker=Speaker.USER,
                 text=turn.text,
@@ -516,6 +564,7 @@ class Listener:
                 confidence=turn.confidence,
             )
         )
+        return index
 
     def stop(self, reason: str) -> bool:
         """Nobody listens any more. Whether something was said that has no answer yet."""

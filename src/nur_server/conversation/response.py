@@ -135,6 +135,8 @@ class Response:
     """`FinishSpeech` was asked for."""
     cut_status: ReplyStatus = ReplyStatus.INTERRUPTED
     cut_reason: str = ""
+    is_taken_back: bool = False
+    """The user went on with the turn that it answered: the model is not told of it."""
     truncated_ms: int | None = None
     """How far the client has played it, where the client has stopped it."""
     prompt_tokens: int | None = None

@@ -422,6 +422,12 @@ class Talker:
         self._context.deadlines.set(Timer.STALLED, due)
         self._context.do(Flush(response.id))
 
+    def take_back(self, evidence: dict[str, Any]) -> None:
+        """The user goes on with the turn that the response answers."""
+        if self.response is not None:
+            self.response.is_taken_back = True
+        self.cut(ReplyStatus.INTERRUPTED, "resumed", evidence)
+
     def truncate(self, item_id: str, played_ms: int) -> None:
         """The client has played no more of a reply than this.
 

@@ -80,7 +80,8 @@ class Telling:
                 response.completion_tokens,
             )
         )
-        self._remember(response, text, was_cut=was_cut, call_ids=tuple(response.call_ids))
+        if response.call_ids or not response.is_taken_back:
+            self._remember(response, text, was_cut=was_cut, call_ids=tuple(response.call_ids))
         if text or response.call_ids or response.error_code:
             turn = self._turn(response, text, was_cut)
             if response.call_ids:

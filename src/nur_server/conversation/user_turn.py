@@ -76,6 +76,12 @@ class UserTurn:
     is_turn_asked: bool = False
     turn_probability: float | None = None
     end_reason: str = ""
+    spoke_at: float = 0.0
+    """Session time of the onset, without the turn that it goes on with."""
+    goes_on: "EndedTurn | None" = None
+    """The turn that it may go on with."""
+    resumed: "EndedTurn | None" = None
+    """The turn that it goes on with: both are one."""
     wants_reply: bool = True
     """False: the client has ended it and asks for the reply itself."""
     _meter: VoiceMeter = field(default_factory=VoiceMeter)
@@ -120,18 +126,48 @@ class UserTurn:
         One without words does not take back words that were well understood.
         """
         understood = self.confidence is not None and self.confidence >= UNDERSTOOD
-        changed = event.text != self.text and (bool(event.text.strip()) or not understood)
+        text = self._whole(event.text)
+        changed = text != self.text and (bool(event.text.strip()) or not understood)
         self.covers = max(self.covers, event.covers)
         uncovered = max(0, self.speech_end - self.covers)
         self.text_speech_samples = max(0, self.speech_samples - uncovered)
         self.is_final = event.is_final
-        if changed or event.text == self.text:
-            self.text, self.confidence = event.text, event.confidence
+        if changed or text == self.text:
+            self.text, self.confidence = text, event.confidence
         characters = len(normalise(event.text))
         if characters >= self.most_characters + NEW_CHARACTERS:
             self.most_characters, self.words_end = characters, self.covers
             self.progress_at = event.at
         return changed
+
+    def resume(self, ended: "EndedTurn") -> None:
+        """It goes on with `ended`: from here on both are one."""
+        self.resumed = ended
+        self.text = self._whole(self.text)
+        self.item_id = ended.item_id
+        self.began_at = ended.began_at
+
+    def _whole(self, text: str) -> str:
+        """With the words of the turn that it goes on with."""
+        if self.resumed is None:
+            return text
+        if not text.strip():
+            return self.resumed.text
+        # Recognisers close whatever they are given with a full stop: here there was a pause.
+        return f"{self.resumed.text.rstrip(' .,!?…')}, {text}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTurn:
+    """A turn of the user's that was taken for over, and is being answered."""
+
+    item_id: str
+    text: str
+    index: int
+    """In the record."""
+    began_at: float
+    """Session time, as of the end."""
+    ended_at: float
 
 
 @dataclass(frozen=True, slots=True)
