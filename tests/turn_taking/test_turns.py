@@ -1,10 +1,13 @@
 """How much silence ends a turn, row by row."""
 
+from dataclasses import replace
+
 import pytest
 
 from nur_server.turn_taking.settings import TurnDetection
 from nur_server.turn_taking.turns import (
     ANSWER_MS,
+    CLOSING_MS,
     COMPLETE_MS,
     DICTATION_MS,
     LIKELY_MS,
@@ -12,12 +15,13 @@ from nur_server.turn_taking.turns import (
     NO_MODEL_OPEN_MS,
     NO_MODEL_SENTENCE_MS,
     QUESTION_MS,
+    SURE_DOUBT_MS,
     UNSURE_MS,
     WORDLESS_MS,
     TurnEvidence,
     judge,
 )
-from nur_server.turn_taking.words import Expected
+from nur_server.turn_taking.words import Expected, digits_asked
 
 DEFAULT = TurnDetection()
 
@@ -44,8 +48,8 @@ def evidence(
         (evidence("When do you open?", 0.2), QUESTION_MS, "question"),
         (evidence("When do you open?", 0.2, confidence=0.7), UNSURE_MS, "short_turn"),
         (evidence("Can you tell me if?", 0.2), MID_THOUGHT_MS, "function_word"),
-        (evidence("Great, that is all I wanted to know.", 0.1), LIKELY_MS, "closing"),
-        (evidence("Goodbye, and have a nice day.", 0.1), LIKELY_MS, "closing"),
+        (evidence("Great, that is all I wanted to know.", 0.1), CLOSING_MS, "closing"),
+        (evidence("Goodbye, and have a nice day.", 0.1), CLOSING_MS, "closing"),
         (evidence("Thank you for", 0.1), MID_THOUGHT_MS, "function_word"),
         (evidence("I want to buy shoes.", 0.2), MID_THOUGHT_MS, "turn_unlikely"),
         (evidence("I want to buy shoes", 0.2), MID_THOUGHT_MS, "turn_unlikely"),
@@ -113,24 +117,25 @@ def test_a_last_word_that_may_end_a_sentence_does(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("probability", "confidence", "reason"),
+    ("probability", "confidence", "reason", "silence_ms"),
     [
-        (0.95, 0.9, "turn_complete"),
-        (0.95, 0.75, "turn_complete"),
-        (0.95, 0.65, "words_doubtful"),
-        (0.85, 0.75, "words_doubtful"),
+        (0.95, 0.9, "turn_complete", COMPLETE_MS),
+        (0.95, 0.75, "turn_complete", COMPLETE_MS),
+        (0.97, 0.65, "words_doubtful", SURE_DOUBT_MS),
+        (0.91, 0.65, "words_doubtful", MID_THOUGHT_MS),
+        (0.85, 0.75, "words_doubtful", MID_THOUGHT_MS),
     ],
 )
 def test_words_that_are_likely_misheard_say_nothing_about_the_end(
-    probability: float, confidence: float, reason: str
+    probability: float, confidence: float, reason: str, silence_ms: int
 ) -> None:
     verdict = judge(evidence(probability=probability, confidence=confidence), DEFAULT)
-    assert verdict.reason == reason
-    assert verdict.silence_ms == (COMPLETE_MS if reason == "turn_complete" else MID_THOUGHT_MS)
+    assert (verdict.reason, verdict.silence_ms) == (reason, silence_ms)
 
 
 def test_a_comma_of_the_recogniser_is_weighed_against_the_turn_model() -> None:
-    assert judge(evidence("I live in Portland,", 0.97), DEFAULT).silence_ms == UNSURE_MS
+    assert judge(evidence("I live in Portland,", 0.97), DEFAULT).silence_ms == SURE_DOUBT_MS
+    assert judge(evidence("I live in Portland,", 0.85), DEFAULT).silence_ms == UNSURE_MS
     assert judge(evidence("I live in Portland,", 0.3), DEFAULT).silence_ms == MID_THOUGHT_MS
 
 
@@ -173,3 +178,64 @@ def test_min_silence_is_a_floor_and_max_silence_a_ceiling() -> None:
 def test_only_a_likely_end_is_worth_an_early_reply(text: str) -> None:
     assert judge(evidence(), DEFAULT).is_confident
     assert not judge(evidence(text), DEFAULT).is_confident
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is the status of order one, zero?",
+        "What is the status of order one zero.",
+        "It is order 1 0",
+        "My code is four, two.",
+        "Flight number seven three?",
+    ],
+)
+def test_digits_named_one_by_one_are_the_beginning_of_a_number(text: str) -> None:
+    verdict = judge(evidence(text, 0.97), DEFAULT)
+    assert verdict.reason == "number"
+    assert verdict.silence_ms >= MID_THOUGHT_MS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is the status of order 1042?",
+        "What is the status of order one, zero, four, two?",
+        "A table for two.",
+        "I would like room 12.",
+        "At ten thirty.",
+        "There are five of us, and one dog.",
+    ],
+)
+def test_whole_numbers_end_a_turn(text: str) -> None:
+    verdict = judge(evidence(text, 0.97), DEFAULT)
+    assert verdict.silence_ms <= UNSURE_MS, verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [("1042", 4), ("one zero four two", 4), ("A10B", 2), ("4-2-7", 3), ("one o four two", 4)],
+)
+def test_digits_are_counted_however_they_are_written(text: str, digits: int) -> None:
+    asked = replace(evidence(text, 0.9, Expected.NUMBER), digits_asked=digits)
+    assert judge(asked, DEFAULT).reason == "number_complete"
+    longer = replace(asked, digits_asked=digits + 1)
+    assert judge(longer, DEFAULT).reason == "number"
+
+
+@pytest.mark.parametrize(
+    ("question", "digits"),
+    [
+        ("What are the last four digits of your card?", 4),
+        ("Please tell me your 6-digit code.", 6),
+        ("Could you give me the five digit number?", 5),
+        ("Can you read me the 16 digits on the front?", 16),
+        ("What is your order number?", None),
+        ("I found two numbers. Which one is yours?", None),
+    ],
+)
+def test_the_length_asked_for_is_read_from_the_question(question: str, digits: int | None) -> None:
+    assert digits_asked(question) == digits

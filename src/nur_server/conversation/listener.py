@@ -45,6 +45,7 @@ from nur_server.turn_taking.interruption import OverlapEvidence, Ruling
 from nur_server.turn_taking.speech_tracker import Sound, SpeechTracker, to_ms
 from nur_server.turn_taking.turns import TurnEvidence
 from nur_server.turn_taking.words import (
+    digits_asked,
     expects,
     leaves_question_open,
     normalise,
@@ -237,11 +238,13 @@ class Listener:
             return
         self._ask_turn_model(turn)
         config = self._context.config
+        asked = self._context.history.last_agent_text
         evidence = TurnEvidence(
             text=turn.text,
             is_text_current=turn.is_text_current,
             turn_probability=turn.turn_probability,
-            expects=expects(self._context.history.last_agent_text),
+            expects=expects(asked),
+            digits_asked=digits_asked(asked),
             language=config.language,
             has_turn_model=config.has_turn_model,
             confidence=turn.confidence,

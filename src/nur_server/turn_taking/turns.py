@@ -20,10 +20,16 @@ from nur_server.turn_taking.words import (
 
 ANSWER_MS = 240
 """After a complete answer to the question just asked."""
-COMPLETE_MS = 288
-"""When turn model and words agree that the turn is over."""
-LIKELY_MS = 384
-"""When the words do, and the turn model is rather for it than against it; and after a farewell."""
+COMPLETE_MS = 480
+"""When turn model and words agree that the turn is over. Of 58 turns of natural voices that were
+cut off, 18 fell into gaps of 0.31 to 0.49 s at the end of a clause, where both agreed."""
+CLOSING_MS = 384
+"""After thanks or a farewell: nothing is expected to follow."""
+LIKELY_MS = 560
+"""When the words do, and the turn model is rather for it than against it."""
+SURE_DOUBT_MS = 608
+"""When the turn model is almost certain, and a comma or a doubtful word of the recogniser's is
+against it. On natural voices it was so in 32 of the 41 finished turns that were answered late."""
 QUESTION_MS = 480
 """After a question that was well understood, whatever the turn model says of its melody."""
 UNSURE_MS = 960
@@ -111,6 +117,7 @@ SURE = 0.8
 """The turn model's probability from which it is believed, if the words agree."""
 LIKELY = 0.5
 VERY_SURE = 0.9
+ALMOST_CERTAIN = 0.95
 DOUBTFUL = 0.82
 """Confidence below which a text is too likely misheard to say that a sentence is complete."""
 VERY_DOUBTFUL = 0.75
@@ -137,6 +144,8 @@ class TurnEvidence:
     has_turn_model: bool
     confidence: float | None = None
     """Of the recogniser in its text, 0–1, where it gives one."""
+    digits_asked: int | None = None
+    """How many digits the agent has asked for. None: it has not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +183,13 @@ def _judge(evidence: TurnEvidence) -> TurnVerdict:
     if evidence.expects not in (Expected.OPEN, Expected.NONE) and is_short_answer(text):
         return TurnVerdict(ANSWER_MS, "complete_answer", True)
     if evidence.language.startswith("en") and is_closing(text):
-        return TurnVerdict(LIKELY_MS, "closing", True)
+        return TurnVerdict(CLOSING_MS, "closing", True)
     unfinished = _unfinished(text, evidence)
     if unfinished in ("number", "spelling"):
         return _judge_dictation(text, evidence, unfinished)
     if unfinished == "comma" and _is_sure(evidence):
-        return TurnVerdict(UNSURE_MS, unfinished, False)
+        is_very_sure = (evidence.turn_probability or 0.0) >= ALMOST_CERTAIN
+        return TurnVerdict(SURE_DOUBT_MS if is_very_sure else UNSURE_MS, unfinished, is_very_sure)
     if unfinished is not None:
         return TurnVerdict(MID_THOUGHT_MS, unfinished, False)
     return _judge_model(text, evidence)
@@ -190,6 +200,8 @@ def _unfinished(text: str, evidence: TurnEvidence) -> str | None:
     a full stop, so that one is no sign of an end where the last word is none."""
     words = normalise(text)
     unfinished = ends_unfinished(text.rstrip(",") or text, evidence.language)
+    if _breaks_off_in_digits(words):
+        return "number"
     if unfinished == "number" and text.endswith("?"):
         return None
     if unfinished is not None:
@@ -226,6 +238,13 @@ def _judge_dictation(text: str, evidence: TurnEvidence, reason: str) -> TurnVerd
     is_spelling = evidence.expects is Expected.SPELLING or reason == "spelling"
     if is_spelling:
         is_enough = _ADDRESS.search(normalise(text)) is not None
+    elif evidence.digits_asked is not None:
+        is_enough = _count_digits(text) >= evidence.digits_asked
+        if is_enough:
+            # All that was asked for is there: whatever follows would be something else.
+            return TurnVerdict(
+                SURE_DOUBT_MS if _is_sure(evidence) else UNSURE_MS, f"{reason}_complete", True
+            )
     else:
         enough = ENOUGH_DIGITS if evidence.expects is Expected.NUMBER else ENOUGH_UNASKED
         is_enough = _count_digits(text) >= enough
@@ -236,8 +255,27 @@ def _judge_dictation(text: str, evidence: TurnEvidence, reason: str) -> TurnVerd
 
 
 def _count_digits(text: str) -> int:
+    """Digits in any form: `1042`, `one zero`, `A10B`, `4-2-7`, `o` for zero."""
     words = normalise(text).split()
-    return sum(len(word) if word.isdigit() else word in DIGITS for word in words)
+    count = 0
+    for before, word in zip(["", *words], words, strict=False):
+        is_letter_zero = word == "o" and (before.isdigit() or before in DIGITS)
+        count += sum(c.isdigit() for c in word) or word in DIGITS or is_letter_zero
+    return count
+
+
+def _breaks_off_in_digits(words: str) -> bool:
+    """Whether the text ends in two digits that were named one by one: the beginning of a longer
+    number, whatever mark the recogniser put behind it. A lone digit may be an amount."""
+    *_, before, last = ["", "", *words.split()]
+    singles = [word for word in (before, last) if _is_single(word)]
+    if len(singles) < 2:
+        return False
+    return _count_digits(words) < ENOUGH_UNASKED
+
+
+def _is_single(word: str) -> bool:
+    return word in DIGITS or (len(word) == 1 and word.isdigit())
 
 
 def _ends_in_number(words: str) -> bool:
@@ -260,6 +298,8 @@ def _judge_model(text: str, evidence: TurnEvidence) -> TurnVerdict:
         return TurnVerdict(NO_MODEL_OPEN_MS, "silence", False)
     is_doubtful = _are_words_doubtful(text, evidence.confidence, probability)
     if probability >= SURE:
+        if is_doubtful and probability >= ALMOST_CERTAIN:
+            return TurnVerdict(SURE_DOUBT_MS, "words_doubtful", True)
         if is_doubtful:
             return TurnVerdict(MID_THOUGHT_MS, "words_doubtful", True)
         return TurnVerdict(COMPLETE_MS, "turn_complete", True)

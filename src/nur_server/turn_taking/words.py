@@ -354,6 +354,38 @@ def expects(text: str) -> Expected:
     return Expected.OPEN
 
 
+_NUMBERS = {
+    name: value
+    for value, name in enumerate(
+        [
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ],
+        start=2,
+    )
+}
+_DIGITS_ASKED = re.compile(rf"\b({'|'.join(_NUMBERS)}|\d{{1,2}}) ?(?:digits?|figures?)\b")
+
+
+def digits_asked(text: str) -> int | None:
+    """How many digits the agent's last words ask for, as in "the last four digits". None: they do
+    not say."""
+    words = _question(text)
+    found = _DIGITS_ASKED.search((words or "").replace("-", " "))
+    if found is None:
+        return None
+    return _NUMBERS.get(found[1]) or int(found[1])
+
+
 MOST_AFTER_QUESTION = 5
 MOST_CHARACTERS_AFTER_QUESTION = 40
 """Words, and characters, after a question that leave it open: then the agent talks about something
