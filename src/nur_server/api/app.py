@@ -350,7 +350,8 @@ async def _start(
     await _start_work(stack, settings, clock, database, node_id, catalogue, call_service, given)
     await live.start_watching()
     stack.push_async_callback(_bounded, "wishes of other nodes", live.stop_watching)
-    media = MediaHub(media_settings(settings))
+    media = MediaHub(media_settings(settings), partial(_count_packets, given.metrics))
+    given.metrics.media_connections.set_function(lambda: len(media))
     stack.push_async_callback(_bounded, "media in browsers", media.close)
     drain = partial(_drain, live, call_service, settings.drain_seconds)
     stack.push_async_callback(
@@ -380,6 +381,11 @@ async def _start(
         media=media,
         media_tokens=MediaTokens(await signing_secret(database, MEDIA_TOKENS), clock),
     )
+
+
+def _count_packets(metrics: Metrics, received: int, lost: int) -> None:
+    metrics.media_packets.labels("received").inc(received)
+    metrics.media_packets.labels("lost").inc(lost)
 
 
 async def _check_blobs(blobs: Blobs) -> None:

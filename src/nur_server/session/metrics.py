@@ -75,6 +75,15 @@ class Metrics:
             "What sessions left behind and the database has not taken yet.",
             registry=own,
         )
+        self.media_connections = Gauge(
+            "nur_media_connections", "Peer connections of browsers.", registry=own
+        )
+        self.media_packets = Counter(
+            "nur_media_packets",
+            "Packets of users' audio over WebRTC: received, and lost and concealed.",
+            ["fate"],
+            registry=own,
+        )
         self.sessions_started = Counter(
             "nur_sessions_started", "Sessions somebody connected to.", registry=own
         )

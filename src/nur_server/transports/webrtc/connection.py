@@ -154,6 +154,9 @@ class MediaConnection:
         self._heard_at = clock.monotonic()
         self._far_seconds = FAR_BUFFER_SECONDS
         self.last_stats = PeerStats()
+        self.on_packets: Callable[[int, int], None] = lambda received, lost: None
+        """Is called with the packets of the client's audio that came, and were lost, since the
+        last call."""
 
     async def open(self, engine: MediaEngine) -> MediaPeer:
         """Make the peer connection."""
@@ -387,7 +390,11 @@ class MediaConnection:
             self.lose()
         if stats.round_trip_seconds is not None:
             self._far_seconds = FAR_BUFFER_SECONDS + stats.round_trip_seconds / 2
-        self.last_stats = stats
+        before, self.last_stats = self.last_stats, stats
+        self.on_packets(
+            max(0, stats.packets_received - before.packets_received),
+            max(0, stats.packets_lost - before.packets_lost),
+        )
 
     def _report_played(self) -> None:
         """Tell the session how far behind its own clock the far end plays."""

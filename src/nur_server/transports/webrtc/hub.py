@@ -40,8 +40,14 @@ def _is_there(name: str) -> bool:
 class MediaHub:
     """For one event loop. Cheap until the first browser comes."""
 
-    def __init__(self, settings: MediaSettings) -> None:
+    def __init__(
+        self,
+        settings: MediaSettings,
+        on_packets: Callable[[int, int], None] = lambda received, lost: None,
+    ) -> None:
+        """`on_packets` is called with packets of audio that came, and were lost, now and then."""
         self.settings = settings
+        self._on_packets = on_packets
         self._engine: MediaEngine | None = None
         self._connecting: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,6 +92,7 @@ class MediaHub:
 
         An earlier connection of the session whose media has not come yet is given up.
         """
+        connection.on_packets = self._on_packets
         earlier = self._connecting.pop(session_id, None)
         if earlier is not None:
             earlier.cancel()

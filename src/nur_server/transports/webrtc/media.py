@@ -70,8 +70,8 @@ class PeerStats:
     packets_received: int = 0
     """Of the far end's audio."""
     packets_lost: int = 0
-    concealed_samples: int = 0
-    """Of audio that was made up for packets that were lost or late. 0 where it is not known."""
+    """Which the library concealed: from the next packet's redundancy, or by drawing out the last.
+    """
     round_trip_seconds: float | None = None
     """None: not measured yet."""
 

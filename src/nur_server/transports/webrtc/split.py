@@ -88,7 +88,6 @@ class SplitPeer:
             bytes_received=up.bytes_received + down.bytes_received,
             packets_received=up.packets_received,
             packets_lost=up.packets_lost,
-            concealed_samples=up.concealed_samples,
             round_trip_seconds=down.round_trip_seconds or up.round_trip_seconds,
         )
 
