@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nur_server.providers.scripted import Call
+from nur_server.transports.webrtc.connection import MediaConnection
 from tests.api_realtime.conftest import Serve, Server, eventually
 from tests.webrtc.test_plain import LOOKUP, recorded
 
@@ -148,3 +149,27 @@ async def test_a_whole_conversation(serve: Serve) -> None:
         session = await server.get(f"/v1/sessions/{started['session_id']}")
         assert (session["kind"], session["ended_reason"]) == ("webrtc", "client_ended")
         await recorded(server, started["session_id"])
+
+
+async def test_a_lost_socket_brings_the_client_back_to_the_same_conversation(serve: Serve) -> None:
+    async with serve(replies=["First.", "Second."]) as server:
+        started = await start(server, first_message="Hi there!")
+        guest = Guest()
+        back: list[bool] = []
+        guest.room.on("reconnected", lambda: back.append(True))
+        await guest.join(started)
+        await guest.hears("Hi there!")
+        await guest.speak(0.6)
+        await guest.hears("First.")
+        for connection in tuple(server.services.media.connections):
+            assert isinstance(connection, MediaConnection)
+            connection.lose()
+        await eventually(lambda: bool(back))
+        await guest.speak(0.6)
+        await guest.hears("Second.")
+        await server.post(f"/voice/end/{started['session_id']}")
+        await guest.leave()
+        await eventually(lambda: len(server.services.media) == 0)
+        turns = await server.get(f"/v1/sessions/{started['session_id']}/transcript")
+        said = [turn["text"] for turn in turns["turns"] if turn["speaker"] == "agent"]
+        assert said == ["Hi there!", "First.", "Second."]

@@ -173,3 +173,17 @@ def test_a_token_says_what_it_was_made_with() -> None:
     tokens = MediaTokens(b"a key of thirty-two bytes or more", clock)
     claims = tokens.verify(tokens.make("ses_1", "ssk_1", clock.now().replace(year=2999)))
     assert (claims.session_id, claims.secret, claims.identity) == ("ses_1", "ssk_1", "user")
+
+
+@pytest.mark.parametrize("path", ["/rtc/v1", "/rtc"])
+async def test_a_client_that_would_resume_is_told_to_connect_anew(serve: Serve, path: str) -> None:
+    async with serve() as server:
+        token = (await started(server))["token"]
+        asked = {"reconnect": "1"} if path == "/rtc" else {
+            "join_request": joining(rtc.JoinRequest(reconnect=True, participant_sid="PA_1"))
+        }  # fmt: skip
+        async with connect(address(server, token, path, **asked)) as socket:
+            left = (await next_of(socket, "leave")).leave
+            assert left.action == rtc.LeaveRequest.RECONNECT
+            await socket.wait_closed()
+        assert len(server.services.media) == 0

@@ -6,6 +6,7 @@ no LiveKit server: there is no room service, no video, no third participant.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -112,7 +113,25 @@ async def _converse(socket: WebSocket, *, is_single: bool) -> None:
         )
         return
     await socket.accept()
-    await door.serve(asked)
+    wants_resume = socket.query_params.get("reconnect") == "1" or bool(asked and asked.reconnect)
+    if wants_resume:
+        await _send_anew(socket)
+    else:
+        await door.serve(asked)
+
+
+async def _send_anew(socket: WebSocket) -> None:
+    """A client that would go on with its old peer connection is told to make a new one: the
+    conversation is the same."""
+    from livekit.protocol import models, rtc
+
+    leave = rtc.LeaveRequest(
+        reason=models.DisconnectReason.STATE_MISMATCH, action=rtc.LeaveRequest.RECONNECT
+    )
+    with suppress(WebSocketDisconnect, OSError, RuntimeError, TimeoutError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await socket.send_bytes(rtc.SignalResponse(leave=leave).SerializeToString())
+            await socket.close()
 
 
 class LiveKitDoor(SessionDoor):
@@ -169,12 +188,12 @@ class LiveKitDoor(SessionDoor):
         from livekit.protocol import rtc
 
         server, session_id = self._server, self._claims.session_id
-        engine = server.media.engine()
-        if asked is not None:
-            peer: Any = await connection.open(engine)
-        else:
-            peer = await SplitPeer.connect(engine, connection.events)
-            connection.use(peer)
+        with server.media.answering(session_id) as engine:
+            if asked is not None:
+                peer: Any = await connection.open(engine)
+            else:
+                peer = await SplitPeer.connect(engine, connection.events)
+                connection.use(peer)
         signalling.use(peer)
 
         async def enter() -> None:

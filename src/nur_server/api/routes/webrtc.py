@@ -80,12 +80,13 @@ async def offer(session_id: SessionId, request: Request, server: Server) -> Resp
     dialect = RealtimeDialect(server.clock, AudioFrames.JSON, takes_binary_audio=False, viewer=door)
     limits = ClientLimits(max_frame_bytes=server.settings.max_frame_bytes)
     connection = MediaConnection(dialect, limits, server.clock, vet=door.vet)
-    try:
-        peer = await connection.open(server.media.engine())
-        answer = with_candidates(await peer.answer(sdp), await peer.candidates())
-    except BaseException:
-        await connection.shut()
-        raise
+    with server.media.answering(session_id) as engine:
+        try:
+            peer = await connection.open(engine)
+            answer = with_candidates(await peer.answer(sdp), await peer.candidates())
+        except BaseException:
+            await connection.shut()
+            raise
 
     async def enter() -> None:
         await door.enter_as(caller, session_id, None, connection)

@@ -2,11 +2,12 @@
 
 import asyncio
 import importlib.util
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
-from nur_server.errors import NotInstalled, NurError, Unavailable
+from nur_server.errors import Conflict, NotInstalled, NurError, Unavailable
 from nur_server.transports.webrtc.connection import MediaConnection
 from nur_server.transports.webrtc.media import MediaEngine, MediaSettings
 
@@ -49,8 +50,11 @@ class MediaHub:
         self.settings = settings
         self._on_packets = on_packets
         self._engine: MediaEngine | None = None
+        self._answering: set[str] = set()
         self._connecting: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.connections: set[MediaConnection] = set()
+        """Those that are waited for or served."""
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -72,7 +76,7 @@ class MediaHub:
     def engine(self) -> MediaEngine:
         """The media library's. Raises as `require` does, and `Unavailable` (`at_capacity`)."""
         self.require()
-        if len(self._connecting) >= MOST_CONNECTING:
+        if len(self._connecting) + len(self._answering) >= MOST_CONNECTING:
             raise Unavailable(
                 f"{MOST_CONNECTING} clients have not connected their media yet; try again in a "
                 "moment",
@@ -84,6 +88,23 @@ class MediaHub:
 
             self._engine = ReactorEngine(self.settings)
         return self._engine
+
+    @contextmanager
+    def answering(self, session_id: str) -> Iterator[MediaEngine]:
+        """While an offer for the session is answered, which another cannot be meanwhile.
+
+        Raises as `engine` does, and `Conflict`."""
+        engine = self.engine()
+        if session_id in self._answering:
+            raise Conflict(
+                f"another offer for session {session_id} is being answered; wait for its answer",
+                param="sdp",
+            )
+        self._answering.add(session_id)
+        try:
+            yield engine
+        finally:
+            self._answering.discard(session_id)
 
     def begin(
         self, session_id: str, connection: MediaConnection, enter: Enter, *, has_channel: bool
@@ -111,6 +132,7 @@ class MediaHub:
     async def _run(
         self, session_id: str, connection: MediaConnection, enter: Enter, *, has_channel: bool
     ) -> None:
+        self.connections.add(connection)
         try:
             if not await connection.wait_connected(has_channel=has_channel):
                 log.info("media.never_connected", session_id=session_id)
@@ -127,6 +149,7 @@ class MediaHub:
         except Exception:
             log.exception("media.crashed", session_id=session_id)
         finally:
+            self.connections.discard(connection)
             await connection.shut()
 
     async def close(self) -> None:
