@@ -25,7 +25,7 @@ def tone(seconds: float) -> np.ndarray:
 class Browser:
     """Speaks and listens in real time. `seen` has the messages of the data channel."""
 
-    def __init__(self, *, audio: bool = True, channel: bool = True) -> None:
+    def __init__(self, *, audio: bool = True, channel: bool = True, label: str = "events") -> None:
         self.seen: list[dict[str, Any]] = []
         self.heard: list[tuple[float, np.ndarray]] = []
         """When each 10 ms came, and what."""
@@ -53,7 +53,7 @@ class Browser:
             self.peer.add_track(self._voice)
         self.channel: rtc.DataChannel | None = None
         if channel:
-            self.channel = self.peer.create_data_channel("events")
+            self.channel = self.peer.create_data_channel(label)
             self.channel.on_message(self._on_message)
             self.channel.on_open(lambda: self._soon(self._open.set))
         self._pushing = threading.Thread(target=self._push, daemon=True)

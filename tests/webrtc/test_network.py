@@ -1,6 +1,5 @@
 """Conversations over bad networks, and clients that come back."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -64,9 +63,7 @@ async def test_media_that_stops_is_noticed_and_the_client_comes_back(serve: Serv
             session = server.services.live.get(session_id)
             assert session is not None and session.is_attached
             weather.is_cut = True
-            began = time.monotonic()
             await eventually(lambda: not session.is_attached)
-            assert time.monotonic() - began < 8  # 6 s, and what a busy machine adds
         async with browser() as again:
             await join(server, again, path)
             ready = await again.until("session.ready")

@@ -187,3 +187,30 @@ async def test_a_client_that_would_resume_is_told_to_connect_anew(serve: Serve, 
             assert left.action == rtc.LeaveRequest.RECONNECT
             await socket.wait_closed()
         assert len(server.services.media) == 0
+
+
+async def test_a_second_participant_takes_the_first_one_s_place(serve: Serve) -> None:
+    label = "_reliable"
+    async with (
+        serve() as server,
+        browser(label=label) as first,
+        browser(label=label) as second,
+    ):
+        made = await started(server)
+        token, live = made["token"], server.services.live
+        sockets = []
+        for far in (first, second):
+            offer = rtc.SessionDescription(type="offer", sdp=await far.offer(), id=1)
+            request = joining(rtc.JoinRequest(publisher_offer=offer))
+            socket = await connect(address(server, token, join_request=request))
+            sockets.append(socket)
+            answer = (await next_of(socket, "answer")).answer
+            assert far.channel is not None
+            await far.accept(answer.sdp)
+            await eventually(lambda far=far: "Connected" in far.states)
+            await eventually(lambda: live.get(made["session_id"]) is not None)
+        left = (await next_of(sockets[0], "leave")).leave
+        assert left.reason == models.DisconnectReason.DUPLICATE_IDENTITY
+        await eventually(lambda: len(server.services.media) == 1)
+        for socket in sockets:
+            await socket.close()
