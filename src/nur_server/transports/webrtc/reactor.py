@@ -26,7 +26,7 @@ from nur_server.transports.webrtc.media import (
     PeerState,
     PeerStats,
 )
-from nur_server.transports.webrtc.sdp import advertised, sections
+from nur_server.transports.webrtc.sdp import advertised, is_tcp, sections
 
 log = structlog.get_logger(__name__)
 
@@ -195,6 +195,8 @@ class ReactorPeer:
 
     def _found(self, found: rtc.IceCandidate) -> None:
         own = Candidate(found.candidate, found.sdp_mid, found.sdp_mline_index)
+        if is_tcp(own) and not self._settings.tcp:
+            return  # The library gathers them in spite of its policy.
         told = advertised(own, self._settings.address)
         if told is not None and not self._is_closed and told not in self._candidates:
             self._candidates.append(told)

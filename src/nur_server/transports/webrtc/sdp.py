@@ -110,6 +110,12 @@ def _priority(line: str) -> int:
     return int(parts[3]) if len(parts) > 3 and parts[3].isdecimal() else 0
 
 
+def is_tcp(candidate: Candidate) -> bool:
+    """Whether it is reached over TCP."""
+    parts = candidate.candidate.split()
+    return len(parts) > 2 and parts[2].lower() == "tcp"
+
+
 def advertised(candidate: Candidate, address: str | None) -> Candidate | None:
     """A host candidate of this end as the far end is told it. None: it is not told.
 
