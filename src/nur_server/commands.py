@@ -47,10 +47,32 @@ class UpdateSession:
 
 @dataclass(frozen=True, slots=True)
 class CreateReply:
-    """Make the agent speak now."""
+    """Make the agent speak now. The fields are those of `events.ReplyRequested`."""
 
     instructions: str | None = None
     """For this reply only."""
+    request_id: str = ""
+    waits: bool = False
+    offers_tools: bool = True
+    speaks: bool | None = None
+    is_kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AskAside:
+    """Ask the model something beside the conversation: nothing of it is spoken or kept."""
+
+    request_id: str
+    instructions: str | None = None
+    messages: tuple[tuple[Role, str], ...] | None = None
+    """What the model is shown. None: the conversation so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAside:
+    """No answer to an aside is wanted any more."""
+
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +111,30 @@ class AddMessage:
 
     role: Role
     content: str
+    item_id: str = ""
+    """What `RemoveItem` calls it. Empty: it stays."""
+    after: str | None = None
+    """The item that it stands behind; empty: it is the first. None: it is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteToolCall:
+    """Add a tool call of an earlier conversation, with its result. Nothing is run."""
+
+    call_id: str
+    name: str
+    arguments: str
+    """JSON text."""
+    result: str
+    item_id: str = ""
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveItem:
+    """Take a message out of the conversation: later replies know nothing of it."""
+
+    item_id: str
 
 
 class EndKind(StrEnum):
@@ -122,6 +168,10 @@ Command = (
     | TruncateReply
     | AnswerTool
     | AddMessage
+    | NoteToolCall
+    | RemoveItem
+    | AskAside
+    | CancelAside
     | EndSession
     | ReportPlayed
 )

@@ -50,6 +50,8 @@ class TurnDetectionOptions:
     """Kinds of response that play to their end, e.g. `greeting`."""
     client_commits: bool | Unset | None = UNSET
     """The client says when the user has finished, with `commands.CommitInput`."""
+    creates_reply: bool | Unset | None = UNSET
+    """False: turns are not answered; the client asks for replies with `commands.CreateReply`."""
     kind: str | Unset | None = UNSET
     """`server_vad` or `semantic_vad`, as clients name it; echoed, and decides nothing: words and
     sound are always weighed together."""

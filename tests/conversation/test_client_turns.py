@@ -17,12 +17,14 @@ from nur_server.conversation.events import (
     ToolAnswered,
 )
 from nur_server.conversation.notices import (
+    InputTaken,
     ReplyCorrected,
     ReplyDone,
     ReplyStarted,
     ReplyStatus,
     ToolCallRequested,
     UserSpeechStopped,
+    UserTranscript,
 )
 from nur_server.turn_taking.settings import TurnDetection
 from tests.conversation.stage import Call, Part, Say, Stage
@@ -65,11 +67,13 @@ def test_a_commit_waits_for_the_last_words() -> None:
     assert s.agent_said == ["Yes, we do."]
 
 
-def test_a_commit_without_speech_does_nothing() -> None:
+def test_a_commit_without_speech_is_a_turn_without_words() -> None:
     s = stage(BY_CLIENT).run(1)
     s.feed(InputCommitted(s.now))
     s.run(3)
-    assert s.notices == [] and s.prompts == []
+    item_id = s.notices_of(InputTaken)[0].item_id
+    assert s.notices == [InputTaken(item_id), UserTranscript(item_id, "", is_final=True)]
+    assert s.prompts == [] and s.turns == {}
 
 
 def test_a_committed_turn_can_leave_the_reply_to_the_client() -> None:

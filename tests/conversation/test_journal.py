@@ -102,8 +102,8 @@ def test_events_keep_their_places_and_fields_within_a_version() -> None:
         "PlayoutFlushed at response_id played_ms",
         "ToolAnswered at call_id result is_error triggers_reply",
         "ConfigChanged at config",
-        "MessageAdded at role content",
-        "ReplyRequested at instructions",
+        "MessageAdded at role content item_id after",
+        "ReplyRequested at instructions request_id waits offers_tools speaks is_kept",
         "ReplyCancelled at response_id",
         "ClientDropped at",
         "ClientResumed at",
@@ -115,6 +115,11 @@ def test_events_keep_their_places_and_fields_within_a_version() -> None:
         "InputCommitted at triggers_reply",
         "InputCleared at",
         "ReplyTruncated at item_id played_ms",
+        "AudioMissing at missing_ms",
+        "ItemRemoved at item_id",
+        "ToolCallNoted at call_id name arguments result item_id after",
+        "AsideRequested at request_id instructions messages",
+        "AsideCancelled at request_id",
     ]
     events = [" ".join([k.__name__, *(f.name for f in fields(k))]) for k in get_args(Event)]
     assert VERSION == 1

@@ -49,6 +49,11 @@ def refusal(message: object) -> NurError:
 # Recorded conversations
 
 
+UNSHOWN = {"InputTaken", "AsideDone"}
+"""Notices of what clients of other protocols ask for."""
+DONE = notices.ReplyStatus.COMPLETED
+
+
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_what_clients_say_is_understood(path: Path) -> None:
     for line in lines(path):
@@ -81,7 +86,13 @@ def test_every_message_and_every_notice_is_in_a_recording() -> None:
     recorded = [line for path in RECORDED for line in lines(path)]
     assert {line["client"]["type"] for line in recorded if "client" in line} == KINDS
     known = {kind.__name__ for kind in notices.Notice.__args__}
-    assert {line["notice"] for line in recorded if "notice" in line} == known
+    assert {line["notice"] for line in recorded if "notice" in line} == known - UNSHOWN
+
+
+@pytest.mark.parametrize("notice", [notices.InputTaken("msg_1"), notices.AsideDone("r1", "", DONE)])
+def test_what_no_client_of_this_protocol_asks_for_is_not_shown(notice: notices.Notice) -> None:
+    assert type(notice).__name__ in UNSHOWN
+    assert dialect().encode(notice) == []
 
 
 # Session messages

@@ -10,11 +10,15 @@ from enum import Enum, auto
 from typing import assert_never
 
 from nur_server.conversation.actions import Action, HangUp
+from nur_server.conversation.additions import Additions
+from nur_server.conversation.asides import Asides
 from nur_server.conversation.callee import INTRODUCTION, Callee
 from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.context import Context
 from nur_server.conversation.deadlines import Timer
 from nur_server.conversation.events import (
+    AsideCancelled,
+    AsideRequested,
     AudioMissing,
     BeepHeard,
     ClauseSynthesised,
@@ -27,6 +31,7 @@ from nur_server.conversation.events import (
     Event,
     InputCleared,
     InputCommitted,
+    ItemRemoved,
     MessageAdded,
     PlayoutDrained,
     PlayoutFlushed,
@@ -43,6 +48,7 @@ from nur_server.conversation.events import (
     SpeechScored,
     Ticked,
     ToolAnswered,
+    ToolCallNoted,
     TranscriptFailed,
     TranscriptUpdated,
     TransferFinished,
@@ -52,7 +58,7 @@ from nur_server.conversation.listener import Listener
 from nur_server.conversation.notices import ReplyStatus, SessionEnded
 from nur_server.conversation.phone import Phone
 from nur_server.conversation.record import ToolStatus
-from nur_server.conversation.response import Trigger
+from nur_server.conversation.response import ReplyWish, Trigger
 from nur_server.conversation.talker import WORDS_LOST, Talker
 from nur_server.conversation.tool_calls import ToolCalls
 from nur_server.conversation.user_turn import UserTurn
@@ -87,8 +93,10 @@ class Conversation:
         )
         self._phase = Phase.WAITING
         self._opened_at = 0.0
-        self._due: tuple[Trigger, str | None] | None = None
-        """A reply owed as soon as nobody speaks, and instructions for it."""
+        self._additions = Additions(self._context)
+        self._asides = Asides(self._context)
+        self._due: tuple[Trigger, ReplyWish] | None = None
+        """A reply owed as soon as nobody speaks, and what is wanted of it."""
         self._farewell: tuple[Trigger, str] | None = None
         """Said before hanging up."""
         self._callee = Callee(
@@ -145,7 +153,8 @@ class Conversation:
             case TurnScored():
                 self._listener.take_turn_score(event)
             case ReplyText() | ReplyToolCall() | ReplyFinished() | ReplyFailed():
-                self._talker.take_reply(event)
+                if not self._asides.take(event):
+                    self._talker.take_reply(event)
             case ClauseSynthesised() | SpeechFailed():
                 self._talker.take_speech(event)
             case PlayoutProgressed() | PlayoutDrained() | PlayoutFlushed():
@@ -165,11 +174,20 @@ class Conversation:
                 self._open()
             case ConfigChanged():
                 self._context.config = event.config
+                self._talker.drop_speculation()
                 self._arm_duration()
             case MessageAdded():
-                self._context.history.note(event.role, event.content)
+                self._additions.add(event)
+            case ToolCallNoted():
+                self._additions.note_call(event)
+            case ItemRemoved():
+                self._additions.remove(event)
             case ReplyRequested():
-                self._request_reply(event.instructions)
+                self._request_reply(event)
+            case AsideRequested():
+                self._asides.ask(event)
+            case AsideCancelled():
+                self._asides.cancel(event.request_id)
             case ReplyCancelled():
                 self._cancel_reply(event.response_id)
             case ClientDropped():
@@ -251,13 +269,13 @@ class Conversation:
         elif self._calls.is_holding:
             return
         elif self._due is not None:
-            trigger, instructions = self._due
+            trigger, wish = self._due
             self._due = None
-            self._reply(trigger, instructions)
+            self._reply(trigger, wish)
         elif self._phone.is_transfer_due:
             self._phone.transfer()
         elif self._context.journal.ready():
-            self._reply(Trigger.TOOL_RESULT, None)
+            self._reply(Trigger.TOOL_RESULT, ReplyWish())
         elif self._calls.is_running:
             return
         elif self._has_used_up_turns():
@@ -273,9 +291,9 @@ class Conversation:
             self._phone.restart_wait()
         self._next()
 
-    def _reply(self, trigger: Trigger, instructions: str | None) -> None:
+    def _reply(self, trigger: Trigger, wish: ReplyWish) -> None:
         answers = self._listener.speech_ended_at if trigger is Trigger.USER_SPEECH else None
-        self._talker.reply(trigger, instructions, answers)
+        self._talker.reply(trigger, wish, answers)
 
     def _has_used_up_turns(self) -> bool:
         limit = self._context.config.max_turns
@@ -297,18 +315,18 @@ class Conversation:
         has_floor = not self._listener.is_user_speaking and self._context.is_connected
         if has_floor and self._callee.hears_opening_again(turn.text):
             return
-        instructions, self._due = self._owed_instructions or self._callee.instructions(), None
-        if not has_floor or self._callee.is_held_back or instructions is not None:
+        wish, self._due = self._owed_wish or ReplyWish(self._callee.instructions()), None
+        if not has_floor or self._callee.is_held_back or wish != ReplyWish():
             self._talker.drop_speculation()
         elif self._talker.confirm(normalise(turn.text), self._listener.speech_ended_at):
             return
-        self._due = (Trigger.USER_SPEECH, instructions)
+        self._due = (Trigger.USER_SPEECH, wish)
         self._phone.keep_here()
         self._is_turn_over = True
 
     @property
-    def _owed_instructions(self) -> str | None:
-        """Of the reply that is owed: they hold for one that answers the user as well."""
+    def _owed_wish(self) -> ReplyWish | None:
+        """Of the reply that is owed: it holds for one that answers the user as well."""
         return self._due[1] if self._due is not None else None
 
     def _take_idle(self, failure: str | None) -> None:
@@ -350,7 +368,7 @@ class Conversation:
         if self._context.config.greeting:
             self._talker.say(Trigger.GREETING, self._context.config.greeting)
         else:
-            self._talker.reply(Trigger.GREETING, INTRODUCTION, None)
+            self._talker.reply(Trigger.GREETING, ReplyWish(INTRODUCTION), None)
 
     def _leave_message(self, message: str) -> None:
         """Speak a message to a machine, and hang up behind it."""
@@ -393,13 +411,18 @@ class Conversation:
 
     # What the client asks for
 
-    def _request_reply(self, instructions: str | None) -> None:
+    def _request_reply(self, event: ReplyRequested) -> None:
         if self._phase is not Phase.OPEN:
             return
-        self._due = (Trigger.REPLY_CREATE, instructions)
+        self._additions.record_typed()
+        wish = ReplyWish(
+            event.instructions, event.request_id, event.offers_tools, event.speaks, event.is_kept
+        )
+        self._due = (Trigger.REPLY_CREATE, wish)
         self._talker.drop_speculation()
         if self._talker.response is not None:
-            self._talker.cut(ReplyStatus.CANCELLED, "replaced")
+            if not event.waits:
+                self._talker.cut(ReplyStatus.CANCELLED, "replaced")
         else:
             self._next()
 
@@ -414,7 +437,7 @@ class Conversation:
         self._context.stop_silence_timers()
         self._talker.drop_speculation()
         if self._listener.stop("client_dropped"):
-            self._due = (Trigger.USER_SPEECH, self._owed_instructions)
+            self._due = (Trigger.USER_SPEECH, self._owed_wish or ReplyWish())
         self._talker.hold()
 
     def _resume_client(self) -> None:

@@ -250,6 +250,10 @@ class MessageAdded:
     at: float
     role: Role
     content: str
+    item_id: str = ""
+    """What it is called where it is spoken of again. Empty: it is not."""
+    after: str | None = None
+    """The item that it stands behind; empty: it is the first. None: it is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +263,15 @@ class ReplyRequested:
     at: float
     instructions: str | None = None
     """For this reply only."""
+    request_id: str = ""
+    """The client's own name for it, which `ReplyStarted` repeats."""
+    waits: bool = False
+    """A reply that is running is said to its end first; else this one replaces it."""
+    offers_tools: bool = True
+    speaks: bool | None = None
+    """False: text only. None: as the session is set up."""
+    is_kept: bool = True
+    """False: it is no part of the conversation, and later replies know nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +281,49 @@ class ReplyCancelled:
     at: float
     response_id: str | None = None
     """None: whichever is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRemoved:
+    """The client takes a message out of the conversation: later replies know nothing of it."""
+
+    at: float
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallNoted:
+    """The client adds a tool call of an earlier conversation, and its result, as context."""
+
+    at: float
+    call_id: str
+    name: str
+    arguments: str
+    """JSON text."""
+    result: str
+    item_id: str = ""
+    after: str | None = None
+    """As of `MessageAdded`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsideRequested:
+    """The client asks the model something beside the conversation: nothing of it is spoken or
+    kept."""
+
+    at: float
+    request_id: str
+    instructions: str | None = None
+    messages: tuple[tuple[Role, str], ...] | None = None
+    """What the model is shown. None: the conversation so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsideCancelled:
+    """The client wants no answer to an aside any more."""
+
+    at: float
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,4 +455,8 @@ Event = (
     | InputCleared
     | ReplyTruncated
     | AudioMissing
+    | ItemRemoved
+    | ToolCallNoted
+    | AsideRequested
+    | AsideCancelled
 )

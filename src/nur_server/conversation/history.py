@@ -20,6 +20,7 @@ MOST_ASIDES = 3
 @dataclass(slots=True)
 class _UserSaid:
     text: str
+    item_id: str = ""
 
 
 @dataclass(slots=True)
@@ -30,12 +31,17 @@ class _AgentSaid:
     call_ids: tuple[str, ...]
     began_ms: int | None = None
     """Session time at which it was begun. None: not known."""
+    item_id: str = ""
 
 
 @dataclass(slots=True)
 class _Note:
     role: Role
     content: str
+    item_id: str = ""
+
+
+_Entry = _UserSaid | _AgentSaid | _Note
 
 
 @dataclass(slots=True)
@@ -81,14 +87,14 @@ class History:
     """Everything said so far, in order. `prompt` shows it to a model."""
 
     def __init__(self) -> None:
-        self._entries: list[_UserSaid | _AgentSaid | _Note] = []
+        self._entries: list[_Entry] = []
         self._asides: list[str] = []
         """What is told of them before the user's next words."""
         self._told: list[str] = []
         """The same of the user's latest words."""
 
-    def user_said(self, text: str) -> None:
-        self._entries.append(_UserSaid(self._with_asides(text)))
+    def user_said(self, text: str, item_id: str = "") -> None:
+        self._entries.append(_UserSaid(self._with_asides(text), item_id))
         self._told, self._asides = self._asides, []
 
     def user_goes_on(self) -> bool:
@@ -118,26 +124,46 @@ class History:
         was_cut: bool,
         call_ids: tuple[str, ...],
         began_ms: int | None = None,
+        item_id: str = "",
     ) -> None:
         """The words heard of a reply, and the tools it called. Neither: it leaves no trace."""
         if text or call_ids:
-            self._entries.append(_AgentSaid(text, was_cut, call_ids, began_ms))
+            self._entries.append(_AgentSaid(text, was_cut, call_ids, began_ms, item_id))
 
-    def correct_agent(self, text: str) -> None:
-        """No more than `text` was heard of the agent's last words."""
+    def correct_agent(self, text: str, item_id: str) -> None:
+        """No more than `text` was heard of these words of the agent's."""
         for entry in reversed(self._entries):
-            if isinstance(entry, _AgentSaid) and entry.text:
+            if isinstance(entry, _AgentSaid) and entry.text and entry.item_id == item_id:
                 entry.text, entry.was_cut = text, True
                 if not text and not entry.call_ids:
-                    self._entries.remove(entry)
+                    self._entries = [other for other in self._entries if other is not entry]
                 return
 
-    def note(self, role: Role, content: str) -> None:
-        """Context from the client."""
-        if role is Role.USER:
-            self._entries.append(_UserSaid(content))
-        else:
-            self._entries.append(_Note(role, content))
+    def note(self, role: Role, content: str, item_id: str = "", after: str | None = None) -> None:
+        """Context from the client, behind the item `after`; empty: in front of all others. None,
+        or one that is not known: behind all others."""
+        is_user = role is Role.USER
+        entry = _UserSaid(content, item_id) if is_user else _Note(role, content, item_id)
+        self._entries.insert(self._place_behind(after), entry)
+
+    def note_call(self, call_id: str, item_id: str = "", after: str | None = None) -> None:
+        """A tool call of an earlier conversation, which the journal knows."""
+        entry = _AgentSaid("", False, (call_id,), None, item_id)
+        self._entries.insert(self._place_behind(after), entry)
+
+    def _place_behind(self, item_id: str | None) -> int:
+        if item_id == "":
+            return 0
+        places = (i + 1 for i, entry in enumerate(self._entries) if entry.item_id == item_id)
+        return len(self._entries) if item_id is None else next(places, len(self._entries))
+
+    def remove(self, item_id: str) -> None:
+        """Forget a message. Tool calls that were made with it stay, with their results."""
+        for entry in [entry for entry in self._entries if entry.item_id == item_id]:
+            if isinstance(entry, _AgentSaid) and entry.text and entry.call_ids:
+                entry.text = ""
+            else:
+                self._entries = [other for other in self._entries if other is not entry]
 
     @property
     def last_agent_text(self) -> str:
@@ -177,7 +203,7 @@ class History:
         return tuple(draft.messages)
 
 
-def _latest_notes(entries: list[_UserSaid | _AgentSaid | _Note]) -> list[str]:
+def _latest_notes(entries: list[_Entry]) -> list[str]:
     """As many of the last notes as there is room for, in order."""
     room, kept = MAX_NOTES_CHARACTERS, list[str]()
     for entry in reversed(entries):
@@ -187,9 +213,7 @@ def _latest_notes(entries: list[_UserSaid | _AgentSaid | _Note]) -> list[str]:
     return kept
 
 
-def _last_turns(
-    entries: list[_UserSaid | _AgentSaid | _Note], turns: int
-) -> list[_UserSaid | _AgentSaid | _Note]:
+def _last_turns(entries: list[_Entry], turns: int) -> list[_Entry]:
     """The entries from the start of the last `turns` user turns on."""
     seen = 0
     for index in range(len(entries) - 1, -1, -1):
@@ -200,11 +224,11 @@ def _last_turns(
     return entries
 
 
-def _has_earlier_user(entries: list[_UserSaid | _AgentSaid | _Note], index: int) -> bool:
+def _has_earlier_user(entries: list[_Entry], index: int) -> bool:
     return any(isinstance(entry, _UserSaid) for entry in entries[:index])
 
 
-def _write(entry: _UserSaid | _AgentSaid | _Note, draft: _Draft, tools: ToolJournal) -> None:
+def _write(entry: _Entry, draft: _Draft, tools: ToolJournal) -> None:
     match entry:
         case _UserSaid(text):
             draft.add_user(text)

@@ -22,6 +22,7 @@ from nur_server.conversation.events import (
     TurnScored,
 )
 from nur_server.conversation.notices import (
+    InputTaken,
     ReplyStatus,
     UserSpeechStarted,
     UserSpeechStopped,
@@ -181,6 +182,7 @@ class Listener:
             utterance_id=context.new_id("utt"),
             item_id=context.new_id("msg"),
             start=start,
+            wants_reply=context.config.turn_detection.creates_reply,
             began_at=began_at,
             spoke_at=began_at,
             stage=Stage.LISTENING,
@@ -211,7 +213,8 @@ class Listener:
         turn.stage = Stage.LISTENING
         if not turn.is_announced:
             turn.is_announced = True
-            self._context.notify(UserSpeechStarted())
+            at_ms = to_ms(turn.start)
+            self._context.notify(UserSpeechStarted(turn.item_id, at_ms))
 
     # Judging
 
@@ -275,7 +278,9 @@ class Listener:
     def _speculate(self, turn: UserTurn) -> None:
         """Have the reply made before the turn is certainly over."""
         config = self._context.config
-        if not config.eager_replies or not config.speaks or not turn.text.strip():
+        if not config.eager_replies or not config.speaks or not turn.wants_reply:
+            return
+        if not turn.text.strip():
             return
         if self._talker.is_busy or self._finishing or self._context.journal.running():
             return
@@ -448,11 +453,16 @@ class Listener:
     # What the client says of its input
 
     def commit_input(self, *, triggers_reply: bool) -> None:
-        """The client says that the user has finished. Nothing happens where nobody has spoken."""
+        """The client says that the user has finished. Where nobody has spoken it is told that there
+        are no words, and nothing else happens."""
         turn = self._turn
         if turn is None:
+            item_id = self._context.new_id("msg")
+            self._context.notify(InputTaken(item_id))
+            self._context.notify(UserTranscript(item_id, "", is_final=True))
             return
         turn.wants_reply = triggers_reply
+        self._context.notify(InputTaken(turn.item_id))
         if turn.stage is Stage.OVERLAPPING:
             self._talker.play_on()
         self._end_turn(turn, COMMITTED)
@@ -465,9 +475,9 @@ class Listener:
         self._drop(turn)
         self._talker.drop_speculation()
         if turn.resumed is not None:
-            self._context.history.user_said(turn.resumed.text)
+            self._context.history.user_said(turn.resumed.text, turn.item_id)
         if turn.is_announced:
-            self._context.notify(UserSpeechStopped("cleared"))
+            self._notify_stop(turn, "cleared", {})
         if turn.stage is Stage.OVERLAPPING:
             self._talker.play_on()
         self._on_idle(None)
@@ -517,8 +527,10 @@ class Listener:
         if discarded is not None:
             evidence["discarded"] = discarded
         if turn.is_announced:
-            self._context.notify(UserSpeechStopped(turn.end_reason, evidence))
+            self._notify_stop(turn, turn.end_reason, evidence)
         if discarded is not None:
+            if turn.end_reason == COMMITTED:
+                self._context.notify(UserTranscript(turn.item_id, "", is_final=True))
             self._talker.drop_speculation()
             if turn.text.strip():
                 self._record(turn, DISCARDED, evidence)
@@ -530,11 +542,15 @@ class Listener:
             return
         self._addressing.learn(turn)
         index = self._record(turn, "speech", evidence)
-        self._context.history.user_said(turn.text)
+        self._context.history.user_said(turn.text, turn.item_id)
         if turn.end_reason not in NOT_RESUMED:
             now = self._context.now
             self._ended = EndedTurn(turn.item_id, turn.text, index, turn.began_at, now)
         self._on_turn(turn)
+
+    def _notify_stop(self, turn: UserTurn, reason: str, evidence: dict[str, Any]) -> None:
+        at_ms = to_ms(turn.speech_end)
+        self._context.notify(UserSpeechStopped(reason, evidence, turn.item_id, at_ms))
 
     def forget_voice(self) -> None:
         """Somebody else may be speaking from now on, or at another microphone."""
@@ -577,12 +593,12 @@ class Listener:
                 self._context.do(DropUtterance(turn.utterance_id))
                 turn.end_reason = reason
                 if turn.is_announced:
-                    self._context.notify(UserSpeechStopped(reason))
+                    self._notify_stop(turn, reason, {})
                 if turn.text.strip():
                     has_words = True
                     self._context.notify(UserTranscript(turn.item_id, turn.text, is_final=True))
                     self._record(turn, "speech", {})
-                    self._context.history.user_said(turn.text)
+                    self._context.history.user_said(turn.text, turn.item_id)
         self._turn = self._finishing = None
         self._context.deadlines.clear(Timer.TRANSCRIPT)
         return has_words

@@ -11,6 +11,11 @@ from nur_server.conversation.events import EndedReason
 class UserSpeechStarted:
     """The user has begun a turn; during the agent's speech: the decision to yield."""
 
+    item_id: str = ""
+    """Of the turn. One that the user goes on with keeps its own."""
+    at_ms: int = 0
+    """In the user's audio."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserSpeechStopped:
@@ -18,6 +23,16 @@ class UserSpeechStopped:
 
     reason: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    item_id: str = ""
+    at_ms: int = 0
+    """In the user's audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputTaken:
+    """The client has ended the user's turn; its words follow, be they none."""
+
+    item_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,12 @@ class ReplyStarted:
 
     reply_id: str
     item_id: str
+    trigger: str = ""
+    """What it answers to: a `conversation.response.Trigger`."""
+    request_id: str = ""
+    """The client's request that it answers, if the request has a name."""
+    speaks: bool = True
+    """False: it is text only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +121,19 @@ class ReplyError:
 
 
 @dataclass(frozen=True, slots=True)
+class AsideDone:
+    """The model's answer to what the client asked beside the conversation."""
+
+    request_id: str
+    text: str
+    status: ReplyStatus
+    reason: str | None = None
+    """The code of what failed."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallRequested:
     """The agent calls a tool. For `runner` client, the client answers with its result."""
 
@@ -133,6 +167,7 @@ class SessionEnded:
 Notice = (
     UserSpeechStarted
     | UserSpeechStopped
+    | InputTaken
     | UserTranscript
     | ReplyStarted
     | AgentTranscriptDelta
@@ -140,6 +175,7 @@ Notice = (
     | ReplyCorrected
     | ReplyDone
     | ReplyError
+    | AsideDone
     | ToolCallRequested
     | CallAnswered
     | SessionEnded

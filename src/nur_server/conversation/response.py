@@ -93,6 +93,19 @@ class HeardWord:
     end_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class ReplyWish:
+    """What a client wants of one reply."""
+
+    instructions: str | None = None
+    request_id: str = ""
+    offers_tools: bool = True
+    speaks: bool | None = None
+    """None: as the session is set up."""
+    is_kept: bool = True
+    """False: it is no part of the conversation."""
+
+
 @dataclass(slots=True)
 class PendingCall:
     """A tool call of a speculative response: it waits for the response to be confirmed."""
@@ -118,7 +131,9 @@ class Response:
     """When the user's speech that it answers ended, for the latency."""
     provisional_text: str = ""
     """The user's words a speculative response was made for, normalised."""
-    instructions: str | None = None
+    wish: ReplyWish = field(default_factory=ReplyWish)
+    speaks: bool = True
+    """False: it is text only."""
     is_generating: bool = True
     retried: bool = False
     """An empty answer was already asked for once more."""

@@ -34,6 +34,7 @@ from nur_server.conversation.notices import (
 from nur_server.conversation.response import (
     Clause,
     PendingCall,
+    ReplyWish,
     Response,
     ResponsePhase,
     Trigger,
@@ -93,7 +94,7 @@ class Talker:
 
     # Beginning a response
 
-    def reply(self, trigger: Trigger, instructions: str | None, answers: float | None) -> None:
+    def reply(self, trigger: Trigger, wish: ReplyWish, answers: float | None) -> None:
         """Ask the model for a reply. `answers`: when the speech it answers ended."""
         if trigger is Trigger.TOOL_RESULT:
             self._tool_rounds += 1
@@ -103,9 +104,8 @@ class Talker:
                 return
         elif trigger is Trigger.USER_SPEECH:
             self._tool_rounds = 0
-        response = self._begin(trigger, ResponsePhase.THINKING, answers)
-        response.instructions = instructions
-        self._context.notify(ReplyStarted(response.id, response.item_id))
+        response = self._begin(trigger, ResponsePhase.THINKING, answers, wish)
+        self._notify_start(response)
         self._generate(response)
         self._context.do(Release(response.id))
         self._watch(response)
@@ -125,8 +125,14 @@ class Talker:
     def _begin_own(self, trigger: Trigger) -> Response:
         response = self._begin(trigger, ResponsePhase.THINKING, None)
         response.is_generating = False
-        self._context.notify(ReplyStarted(response.id, response.item_id))
+        self._notify_start(response)
         return response
+
+    def _notify_start(self, response: Response) -> None:
+        trigger, wish = response.trigger.value, response.wish
+        self._context.notify(
+            ReplyStarted(response.id, response.item_id, trigger, wish.request_id, response.speaks)
+        )
 
     def _say(self, response: Response, text: str) -> None:
         self._speak(response, response.say(text))
@@ -157,7 +163,7 @@ class Talker:
         response.phase = ResponsePhase.THINKING
         response.answers_speech_end = answers
         self._report_tools()
-        self._context.notify(ReplyStarted(response.id, response.item_id))
+        self._notify_start(response)
         self._context.do(Release(response.id))
         self._watch(response)
         self._await_words(response)
@@ -176,8 +182,14 @@ class Talker:
             self._response = None
             self._context.do(Flush(response.id))
 
-    def _begin(self, trigger: Trigger, phase: ResponsePhase, answers: float | None) -> Response:
-        context = self._context
+    def _begin(
+        self,
+        trigger: Trigger,
+        phase: ResponsePhase,
+        answers: float | None,
+        wish: ReplyWish | None = None,
+    ) -> Response:
+        context, wish = self._context, wish or ReplyWish()
         response = Response(
             id=context.new_id("resp"),
             item_id=context.new_id("msg"),
@@ -187,6 +199,8 @@ class Talker:
             language=context.config.language,
             internal_ids=frozenset({context.config.session_id, *context.journal.ids()}),
             answers_speech_end=answers,
+            wish=wish,
+            speaks=context.config.speaks if wish.speaks is None else wish.speaks,
         )
         self._response = response
         context.stop_silence_timers()
@@ -201,9 +215,10 @@ class Talker:
             context.journal,
             turns=context.config.context_window,
             user_text=user_text,
-            instructions=response.instructions,
+            instructions=response.wish.instructions,
         )
-        tools = context.config.tools if self._tool_rounds < MAX_TOOL_ROUNDS else ()
+        may_call = response.wish.offers_tools and self._tool_rounds < MAX_TOOL_ROUNDS
+        tools = context.config.tools if may_call else ()
         context.do(Generate(response.id, messages, tools))
 
     def _report_tools(self) -> None:
@@ -247,7 +262,7 @@ class Talker:
     def _await_words(self, response: Response) -> None:
         """Expect the first words within a while, or say a filler."""
         config = self._context.config
-        if config.speaks and config.tool_filler and not response.clauses:
+        if response.speaks and config.tool_filler and not response.clauses:
             seconds = max(SLOW_ANSWER_SECONDS, config.tool_filler_seconds)
             self._context.deadlines.set(Timer.SLOW_ANSWER, self._context.now + seconds)
 
@@ -262,7 +277,7 @@ class Talker:
             self._await_words(response)
 
     def _speak(self, response: Response, clauses: list[tuple[int, Clause]]) -> None:
-        speaks = self._context.config.speaks
+        speaks = response.speaks
         if clauses:
             self._context.deadlines.clear(Timer.SLOW_ANSWER)
         for number, clause in clauses:
@@ -307,7 +322,7 @@ class Talker:
         response.speech_finished = True
         self._context.deadlines.clear(Timer.SLOW_ANSWER)
         self._context.do(FinishSpeech(response.id))
-        if not response.clauses or not self._context.config.speaks:
+        if not response.clauses or not response.speaks:
             self._complete(response)
         else:
             self._watch(response)

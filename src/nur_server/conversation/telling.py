@@ -40,7 +40,7 @@ class Telling:
     def _delta(self, response: Response, item_id: str, words: Sequence[HeardWord]) -> None:
         if not words:
             return
-        speaks = self._context.config.speaks
+        speaks = response.speaks
         self._context.notify(
             AgentTranscriptDelta(
                 response.id,
@@ -80,7 +80,7 @@ class Telling:
                 response.completion_tokens,
             )
         )
-        if response.call_ids or not response.is_taken_back:
+        if response.call_ids or (response.wish.is_kept and not response.is_taken_back):
             self._remember(response, text, was_cut=was_cut, call_ids=tuple(response.call_ids))
         if text or response.call_ids or response.error_code:
             turn = self._turn(response, text, was_cut)
@@ -105,7 +105,7 @@ class Telling:
         response, turn = self._last
         if not self.truncation(response, played_ms):
             return
-        self._context.history.correct_agent(response.heard_text)
+        self._context.history.correct_agent(response.heard_text, item_id)
         turn = replace(
             turn,
             text=response.heard_text,
@@ -123,7 +123,8 @@ class Telling:
         text, response.filler_text = response.filler_text, ""
         item_id = response.filler_item_id
         self._context.notify(AgentTranscript(response.id, item_id, text, interrupted=was_cut))
-        self._remember(response, text, was_cut=was_cut, call_ids=())
+        if response.wish.is_kept:
+            self._remember(response, text, was_cut=was_cut, call_ids=(), item_id=item_id)
         self._context.commit(
             Turn(
                 index=self._context.next_index,
@@ -141,11 +142,21 @@ class Telling:
         response.answers_speech_end = None
 
     def _remember(
-        self, response: Response, text: str, *, was_cut: bool, call_ids: tuple[str, ...]
+        self,
+        response: Response,
+        text: str,
+        *,
+        was_cut: bool,
+        call_ids: tuple[str, ...],
+        item_id: str | None = None,
     ) -> None:
-        began_ms = round(response.created_at * 1000)
-        history = self._context.history
-        history.agent_said(text, was_cut=was_cut, call_ids=call_ids, began_ms=began_ms)
+        self._context.history.agent_said(
+            text,
+            was_cut=was_cut,
+            call_ids=call_ids,
+            began_ms=round(response.created_at * 1000),
+            item_id=item_id or response.item_id,
+        )
 
     def _turn(self, response: Response, text: str, was_cut: bool) -> Turn:
         context = self._context

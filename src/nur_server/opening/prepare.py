@@ -176,6 +176,8 @@ def _hello_seconds(asked: SessionOptions, identity: Identity) -> float | None:
 
 def _turn_detection(asked: TurnDetectionOptions | Unset | None) -> TurnDetection:
     usual = TurnDetection()
+    if asked is None:
+        return replace(usual, client_commits=True)
     detection = given(asked, TurnDetectionOptions())
     return TurnDetection(
         vad_threshold=given(detection.vad_threshold, usual.vad_threshold),
@@ -185,6 +187,7 @@ def _turn_detection(asked: TurnDetectionOptions | Unset | None) -> TurnDetection
         interruption_delay_ms=given(detection.interruption_delay_ms, usual.interruption_delay_ms),
         uninterruptible_turns=frozenset(given(detection.uninterruptible_turns, ())),
         client_commits=given(detection.client_commits, usual.client_commits),
+        creates_reply=given(detection.creates_reply, usual.creates_reply),
     )
 
 

@@ -12,7 +12,14 @@ from typing import Any
 
 from nur_server.agents.access import CLIENT_OVERRIDES, USUAL_OVERRIDES
 from nur_server.agents.tools import has_address
-from nur_server.commands import AddMessage, Command, CreateReply, UpdateSession
+from nur_server.commands import (
+    AddMessage,
+    AskAside,
+    Command,
+    CreateReply,
+    NoteToolCall,
+    UpdateSession,
+)
 from nur_server.conversation.events import Role
 from nur_server.errors import InvalidRequest
 from nur_server.options import UNSET, SessionOptions, given
@@ -49,9 +56,9 @@ class Rights:
         match command:
             case UpdateSession(options):
                 self._require_update(options, about)
-            case CreateReply(str()):
+            case CreateReply(str()) | AskAside():
                 self._require_words("instructions", about)
-            case AddMessage(Role.SYSTEM):
+            case AddMessage(Role.SYSTEM) | NoteToolCall():
                 self._require_words("role", about)
             case _:
                 pass

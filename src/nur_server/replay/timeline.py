@@ -24,6 +24,8 @@ from nur_server.conversation.actions import (
     TransferCall,
 )
 from nur_server.conversation.events import (
+    AsideCancelled,
+    AsideRequested,
     AudioMissing,
     BeepHeard,
     ClauseSynthesised,
@@ -35,6 +37,7 @@ from nur_server.conversation.events import (
     Event,
     InputCleared,
     InputCommitted,
+    ItemRemoved,
     MessageAdded,
     PlayoutDrained,
     PlayoutFlushed,
@@ -51,6 +54,7 @@ from nur_server.conversation.events import (
     SpeechScored,
     Ticked,
     ToolAnswered,
+    ToolCallNoted,
     TranscriptFailed,
     TranscriptUpdated,
     TransferFinished,
@@ -136,6 +140,14 @@ def _told(event: Event, heard: set[str]) -> Iterator[tuple[str, str]]:
             yield "client", f"adds a {role.value} message: {content!r}"
         case ReplyRequested(_, instructions):
             yield "client", "asks for a reply" + (f": {instructions!r}" if instructions else "")
+        case ToolCallNoted(_, call_id, name):
+            yield "client", f"adds a call of {name} of before ({call_id})"
+        case ItemRemoved(_, item_id):
+            yield "client", f"takes out the message {item_id}"
+        case AsideRequested(_, request_id):
+            yield "client", f"asks the model beside the conversation ({request_id})"
+        case AsideCancelled(_, request_id):
+            yield "client", f"wants no answer any more ({request_id})"
         case ReplyCancelled():
             yield "client", "cancels the reply"
         case ClientDropped():

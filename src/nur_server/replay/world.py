@@ -51,6 +51,8 @@ from nur_server.conversation.actions import (
 from nur_server.conversation.config import ConversationConfig
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
+    AsideCancelled,
+    AsideRequested,
     AudioMissing,
     BeepHeard,
     ClauseSynthesised,
@@ -62,6 +64,7 @@ from nur_server.conversation.events import (
     Event,
     InputCleared,
     InputCommitted,
+    ItemRemoved,
     MessageAdded,
     PlayoutDrained,
     PlayoutFlushed,
@@ -78,6 +81,7 @@ from nur_server.conversation.events import (
     SpeechScored,
     Ticked,
     ToolAnswered,
+    ToolCallNoted,
     TranscriptFailed,
     TranscriptUpdated,
     TransferFinished,
@@ -122,6 +126,10 @@ def vary(replay: Replay, changes: Mapping[str, Any]) -> Variation:
                 | InputCleared()
                 | ReplyTruncated()
                 | MessageAdded()
+                | ToolCallNoted()
+                | ItemRemoved()
+                | AsideRequested()
+                | AsideCancelled()
                 | ReplyRequested()
                 | ClientDropped()
                 | ClientResumed()

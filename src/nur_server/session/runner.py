@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, assert_never
 
 import structlog
@@ -17,6 +18,8 @@ from nur_server.commands import (
     AddMessage,
     AnswerTool,
     AppendInput,
+    AskAside,
+    CancelAside,
     CancelReply,
     ClearInput,
     Command,
@@ -24,6 +27,8 @@ from nur_server.commands import (
     CreateReply,
     EndKind,
     EndSession,
+    NoteToolCall,
+    RemoveItem,
     ReportPlayed,
     TruncateReply,
     UpdateSession,
@@ -56,6 +61,8 @@ from nur_server.conversation.actions import (
 )
 from nur_server.conversation.engine import Conversation
 from nur_server.conversation.events import (
+    AsideCancelled,
+    AsideRequested,
     ClientDropped,
     ClientResumed,
     ConfigChanged,
@@ -65,12 +72,14 @@ from nur_server.conversation.events import (
     Event,
     InputCleared,
     InputCommitted,
+    ItemRemoved,
     MessageAdded,
     ReplyCancelled,
     ReplyRequested,
     ReplyTruncated,
     SessionOpened,
     Ticked,
+    ToolCallNoted,
 )
 from nur_server.conversation.journal import JournalWriter, as_stored
 from nur_server.errors import BadRequest
@@ -99,7 +108,7 @@ from nur_server.session.speaking import Speaking
 from nur_server.session.tally import Tally
 from nur_server.session.tool_runs import ToolRuns
 from nur_server.session.writer import Writer
-from nur_server.text.encoding import well_formed
+from nur_server.text.encoding import well_formed, well_formed_json
 
 log = structlog.get_logger()
 
@@ -255,16 +264,25 @@ class Session:
                 self.hear(samples)
             case UpdateSession(options, warnings):
                 self._update(options, warnings)
-            case CreateReply(instructions):
-                wanted = instructions and well_formed(instructions)
-                self._feed(lambda at: ReplyRequested(at, wanted))
+            case CreateReply():
+                self._feed(partial(_requested, command))
+            case AskAside(request_id, instructions, messages):
+                asked = instructions and well_formed(instructions)
+                shown = messages and tuple((role, well_formed(text)) for role, text in messages)
+                self._feed(lambda at: AsideRequested(at, request_id, asked, shown))
+            case CancelAside(request_id):
+                self._feed(lambda at: AsideCancelled(at, request_id))
+            case NoteToolCall():
+                self._feed(partial(_noted, command))
+            case RemoveItem(item_id):
+                self._feed(lambda at: ItemRemoved(at, item_id))
             case CancelReply(reply_id):
                 self._feed(lambda at: ReplyCancelled(at, reply_id))
             case AnswerTool(call_id, result, is_error, triggers_reply):
                 self.answer_tool(call_id, result, is_error, triggers_reply=triggers_reply)
-            case AddMessage(role, content):
+            case AddMessage(role, content, item_id, after):
                 added = well_formed(content)
-                self._feed(lambda at: MessageAdded(at, role, added))
+                self._feed(lambda at: MessageAdded(at, role, added, item_id, after))
             case EndSession(kind):
                 is_patient = kind is EndKind.AFTER_REPLY
                 self.end(EndedReason.CLIENT_ENDED, finish_speaking=is_patient)
@@ -454,3 +472,28 @@ class Session:
         if at is not None:
             delay = max(0.001, at - self._at())
             self._deadline = asyncio.get_running_loop().call_later(delay, self._feed, Ticked)
+
+
+def _requested(command: CreateReply, at: float) -> ReplyRequested:
+    instructions = command.instructions
+    return ReplyRequested(
+        at,
+        instructions and well_formed(instructions),
+        command.request_id,
+        command.waits,
+        command.offers_tools,
+        command.speaks,
+        command.is_kept,
+    )
+
+
+def _noted(command: NoteToolCall, at: float) -> ToolCallNoted:
+    return ToolCallNoted(
+        at,
+        command.call_id,
+        well_formed(command.name),
+        well_formed_json(command.arguments),
+        well_formed(command.result),
+        command.item_id,
+        command.after,
+    )

@@ -23,6 +23,8 @@ class TurnDetection:
     client_commits: bool = False
     """The client says when the user has finished; neither silence nor words end a turn, and speech
     interrupts nothing."""
+    creates_reply: bool = True
+    """False: a turn that is over is not answered; the client asks for replies itself."""
 
 
 class VoiceFocus(StrEnum):

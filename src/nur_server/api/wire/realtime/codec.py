@@ -286,7 +286,8 @@ class RealtimeDialect:
             return [self.updated(notice.about)]
         if isinstance(notice, notices.ReplyDone) and self._plain_statuses:
             notice = _plainly(notice)
-        return [_write(_message(notice, self._now()))]
+        message = _message(notice, self._now())
+        return [] if message is None else [_write(message)]
 
     def updated(self, about: SessionAbout) -> str:
         """The answer to a `session.update`."""
@@ -345,7 +346,8 @@ _FAREWELLS = {
 }
 
 
-def _message(notice: Notice, at: float) -> wire.ServerMessage:
+def _message(notice: Notice, at: float) -> wire.ServerMessage | None:
+    """None: its clients have no message that asks for it."""
     match notice:
         case notices.UserSpeechStarted():
             return wire.SpeechStarted(timestamp=at)
@@ -395,6 +397,8 @@ def _message(notice: Notice, at: float) -> wire.ServerMessage:
                 args=arguments,
                 runner=runner,
             )
+        case notices.InputTaken() | notices.AsideDone():
+            return None
         case notices.CallAnswered(answerer, reason):
             return wire.CallAnsweredMessage(timestamp=at, answerer=answerer, reason=reason)
         case notices.SessionEnded(reason, duration_seconds):
