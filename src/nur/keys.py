@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nur.call import Call, path
-from nur.objects import Key, NewKey, Token
+from nur.objects import Key, NewKey, SignInLink, Token
 from nur.pages import Listing
 from nur.resource import AsyncResource, SyncResource, endpoint, listing
 
@@ -51,6 +51,17 @@ def revoke_key(key_id: str) -> Call[Key]:
     return Call("DELETE", path("/v1/api-keys/{}", key_id), Key.model_validate)
 
 
+def create_sign_in_link(*, next: str | None = None) -> Call[SignInLink]:
+    """Make a link that signs one browser in to the dashboard, as this key, once, within minutes.
+
+    `next`: where it leads, such as `/agents`.
+
+        print(client.keys.sign_in_link().url)
+    """
+    body = {} if next is None else {"next": next}
+    return Call("POST", "/v1/sign-in-links", SignInLink.model_validate, body=body)
+
+
 def create_token(
     *,
     expires_in_seconds: int = 60,
@@ -82,6 +93,7 @@ class _KeyMethods:
     get = endpoint(get_key)
     list = listing(list_keys)
     revoke = endpoint(revoke_key)
+    sign_in_link = endpoint(create_sign_in_link)
 
 
 class Keys(SyncResource, _KeyMethods):

@@ -234,6 +234,13 @@ class NewKey(Key):
     """The same."""
 
 
+class SignInLink(NurObject):
+    """A link that signs one browser in to the dashboard."""
+
+    url: str = Field(repr=False)
+    expires_at: str | None = None
+
+
 class Token(NurObject):
     """A short-lived token for one browser."""
 

@@ -25,6 +25,7 @@ from nur_server.api.middleware import REQUEST_ID, BoundedBody, LastResort, Reque
 from nur_server.api.ratelimits import RATE_LIMITS, RateLimits
 from nur_server.api.routes import (
     agents,
+    browser_sessions,
     calls,
     carriers,
     docs,
@@ -41,6 +42,7 @@ from nur_server.api.routes import (
     tokens,
     voice,
     voices,
+    web,
     webhooks,
     webrtc,
 )
@@ -206,12 +208,14 @@ def create_app(
         middleware=_middleware(settings, clock, counted),
     )
     errors.install(app)
+    web.install(app)
     app.include_router(docs.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(voice.router)
     app.include_router(recordings.voice)
     app.include_router(livekit.router)
+    app.include_router(web.router)
     for prefix in PREFIXES:
         app.include_router(_versioned(), prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     return app
@@ -227,8 +231,8 @@ def database_url(settings: Settings) -> str:
 def _versioned() -> APIRouter:
     router = APIRouter()
     for module in (
-        agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, realtime, webrtc,
-        operator,
+        agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, browser_sessions,
+        realtime, webrtc, operator,
     ):  # fmt: skip
         router.include_router(module.router)
     router.include_router(voice.widget)

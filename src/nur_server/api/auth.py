@@ -1,8 +1,9 @@
 """Who is asking, and what they may do.
 
 A key comes as `Authorization: Bearer nur_…` or as the raw key; a short-lived token the same way, or
-as `?token=` where a socket is opened. 401: no credential, or one that is not valid. 403: a valid
-one without the scope.
+as `?token=` where a socket is opened. A browser that is signed in has a cookie instead, and acts
+for the key it was signed in with. 401: no credential, or one that is not valid. 403: a valid one
+without the scope.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from nur_server.api.browser_sessions import cookie_of, require_sign_in
 from nur_server.api.scopes import CONNECT, SCOPES
 from nur_server.api.services import Services, services_of
 from nur_server.api.tokens import TokenClaims
@@ -121,7 +123,7 @@ async def admit(request: Request, group: str) -> Principal:
     if known is not None:
         return known
     services = services_of(request)
-    principal = await identify(services, request.headers.get("authorization"))
+    principal = await _identify_request(request, services)
     allowance, allowed = await services.rate_limits.count(group, principal.key_id)
     request.scope["nur.allowance"] = allowance
     if not allowed:
@@ -130,25 +132,38 @@ async def admit(request: Request, group: str) -> Principal:
     return principal
 
 
-class Require:
-    """A dependency that admits callers with `scope` only."""
+async def _identify_request(request: Request, services: Services) -> Principal:
+    """By its header, or else by the cookie of a browser. Raises `Unauthorized`, `Forbidden`."""
+    authorization, secret = request.headers.get("authorization"), cookie_of(request)
+    if authorization or secret is None:
+        return await identify(services, authorization)
+    key = (await require_sign_in(request, services, secret)).key
+    return Principal(key.account_id, key.id, key.scopes, key.expires_at)
 
-    def __init__(self, scope: str) -> None:
+
+class Require:
+    """A dependency that admits callers with `scope` only. None: whoever has a valid key."""
+
+    def __init__(self, scope: str | None, group: str | None = None) -> None:
         self.scope = scope
-        self.group = scope.partition(":")[0]
+        self.group = group or (scope or "").partition(":")[0]
         """Of the rate limits."""
 
     async def __call__(
         self, request: Request, _documented: Annotated[Any, Security(_bearer)]
     ) -> Principal:
         principal = await admit(request, self.group)
-        principal.require(self.scope)
+        if self.scope is not None:
+            principal.require(self.scope)
         return principal
 
 
 def require(scope: str, *, group: str | None = None) -> Any:
     """`principal: Annotated[Principal, require("agents:write")]`."""
     assert scope in SCOPES
-    requirement = Require(scope)
-    requirement.group = group or requirement.group
-    return Depends(requirement)
+    return Depends(Require(scope, group))
+
+
+def require_any(group: str) -> Any:
+    """Whoever has a valid key, whatever it may do."""
+    return Depends(Require(None, group))

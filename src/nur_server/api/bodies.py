@@ -1,9 +1,9 @@
 """The bodies clients send, but for agents, calls and webhooks."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from nur_server.agents.access import Origins
 from nur_server.agents.declaration import Language
@@ -111,6 +111,32 @@ class KeyBody(Body):
         if moment is not None and moment.tzinfo is None:
             raise ValueError("expected a time with a zone, such as 2027-01-01T00:00:00Z")
         return moment
+
+
+class SignInBody(Body):
+    """What signs a browser in: a key, or the secret of a link."""
+
+    key: str | None = Field(None, max_length=200, description="An API key of this server.")
+    link: str | None = Field(
+        None, max_length=200, description="What stands behind `#` in a sign-in link: `lnk_…`."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.key is None) == (self.link is None):
+            raise ValueError("expected either key or link")
+        return self
+
+
+class SignInLinkBody(Body):
+    """A link to make."""
+
+    next: str = Field(
+        "/",
+        max_length=500,
+        pattern=r"^/([A-Za-z0-9_.~?=&%-][A-Za-z0-9_./~?=&%-]*)?$",
+        description="Where it leads on this server, such as `/agents`.",
+    )
 
 
 class TokenBody(Body):

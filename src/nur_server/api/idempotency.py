@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import State
 
 from nur_server.api.auth import Principal, Require, admit, credential_of
+from nur_server.api.browser_sessions import cookie_of
 from nur_server.api.nesting import MAX_NESTING, is_too_deep
 from nur_server.api.sealing import seal, unseal
 from nur_server.api.services import services_of
@@ -137,7 +138,7 @@ async def _settle(store: Idempotency, claim: Claim, request: Request, response: 
 
 
 def _credential(request: Request) -> str:
-    return credential_of(request.headers.get("authorization"))
+    return credential_of(request.headers.get("authorization")) or cookie_of(request) or ""
 
 
 async def _fingerprint(request: Request, principal: Principal) -> str:

@@ -5,12 +5,13 @@ import re
 HIDDEN = "[redacted]"
 
 _SECRET = re.compile(
-    r"\b(nur_|ssk_)[0-9a-f]{16,}"
+    r"\b(nur_|ssk_|lnk_|web_)[0-9a-f]{16,}"
     r"|\b(rsm_)[\w.-]{16,}"
     r"|\b(whsec_)[\w+/=-]{16,}"
     r"|\b(eyJ)[\w-]+\.[\w-]+\.[\w-]*"
 )
-"""Keys, secrets of sessions, resume tokens, signing secrets and JSON Web Tokens."""
+"""Keys, secrets of sessions, sign-in links and cookies, resume tokens, signing secrets, and JSON
+Web Tokens."""
 _QUERY = re.compile(
     r"((?:\b(?:https?|wss?)://[^\s\"'?]+|(?<![\w.])/[\w./%:@~-]*)\?)[^\s\"'<>)\]}\\]+"
 )

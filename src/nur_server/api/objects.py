@@ -348,6 +348,37 @@ class NewKeyObject(KeyObject):
     secret: str = Field(description="The same as `key`.")
 
 
+class BrowserSessionObject(Shown):
+    """Who is signed in."""
+
+    object: Literal["browser_session"] = "browser_session"
+    account_id: str
+    account_name: str
+    key_id: str = Field(description="The key that the browser acts for.")
+    key_name: str
+    scopes: list[str]
+    expires_at: str | None = Field(description="When to sign in again.")
+    csrf_token: str | None = Field(
+        description="What writes with the cookie repeat in the header `X-CSRF-Token`. Null where "
+        "the request had a key instead."
+    )
+
+
+class SignedOut(Shown):
+    """There is no cookie any more."""
+
+    object: Literal["browser_session"] = "browser_session"
+    signed_out: Literal[True] = True
+
+
+class SignInLinkObject(Shown):
+    """A link that signs one browser in."""
+
+    object: Literal["sign_in_link"] = "sign_in_link"
+    url: str
+    expires_at: str
+
+
 class TokenObject(Shown):
     """A short-lived token for one browser."""
 

@@ -21,8 +21,10 @@ RATE_LIMITS: Mapping[str, str] = {
     "voice-status": "60/minute",
     "voice-list": "30/minute",
     "caller-ids": "10/minute",
+    "sign-in": "30/minute",
 }
-"""Per key. A group that is not listed has a `general` allowance of its own."""
+"""Per key; `sign-in` per address of a client. A group that is not listed has a `general` allowance
+of its own."""
 
 
 @dataclass(frozen=True, slots=True)

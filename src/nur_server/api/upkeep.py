@@ -15,6 +15,7 @@ from nur_server.session.recorder import Recorders
 from nur_server.store.call_records import CallRecord
 from nur_server.store.idempotency import forget_old_keys
 from nur_server.store.sessions import expire_sessions
+from nur_server.store.sign_ins import forget_expired
 
 SWEEP_SECONDS = 60.0
 """Between two looks for sessions that expired or that no part of this node has any more, and for
@@ -31,6 +32,7 @@ async def sweep(services: Services, stopping: asyncio.Event) -> None:
         try:
             await expire_sessions(database)
             await forget_old_keys(database)
+            await forget_expired(database)
             await orphans.look()
         except NurError as error:
             log.warning("sweep failed", code=error.code)

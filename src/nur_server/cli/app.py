@@ -159,6 +159,19 @@ def dial(
 
 
 @app.command()
+def dashboard(
+    to: Annotated[str, typer.Option(help="Where the link leads, such as /agents.")] = "/",
+    url: Annotated[str | None, typer.Option(envvar="NUR_BASE_URL", help="The server.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="NUR_API_KEY", help="Its key.")] = None,
+) -> None:
+    """Print a link that signs one browser in to the dashboard, once, within ten minutes."""
+    from nur_server.cli import dashboard, talk
+
+    server = talk.Server.found(_checked_settings(), url, api_key)
+    raise typer.Exit(dashboard.run(server, to))
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine has for Nur, what is missing, and how to mend it."""
     from nur_server.cli import doctor

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 
 from nur import Agent, AsyncNurClient, Session
+from nur_server.api.routes.web import has_pages
 from nur_server.audio.wav import WavWriter
 from nur_server.cli import node, screen, serving
 from nur_server.cli.dialogue import Account, Dialogue
@@ -66,7 +67,7 @@ async def _demonstrate(
         if exits or here.server.asked_to_stop.is_set():
             here.server.stop()
         else:
-            _tell_what_next(here, agent)
+            await _tell_what_next(here, agent)
         return 0 if has_happened else 1
 
 
@@ -170,7 +171,11 @@ def _report(checks: Sequence[Check]) -> bool:
     return not failed
 
 
-def _tell_what_next(here: Node, agent: Agent) -> None:
+async def _tell_what_next(here: Node, agent: Agent) -> None:
+    link = await here.sign_in_link(f"/try/{agent.id}") if has_pages() else None
+    if link is not None and screen.is_terminal():
+        screen.say("\nTalk to it in your browser (the link works once, for ten minutes):", "bold")
+        screen.say(link)
     key_file = here.place.home.key_file
     screen.say("\nThe server stays up until Ctrl-C. Next, in another terminal:", "bold")
     screen.facts(

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from nur_server.api.app import create_app
+from nur_server.api.routes.browser_sessions import link_address
+from nur_server.api.routes.web import has_pages
 from nur_server.api.services import Services
 from nur_server.cli import process, screen
 from nur_server.cli.place import Place
@@ -17,6 +19,7 @@ from nur_server.providers.offline import NAME as OFFLINE
 from nur_server.store.accounts import DEFAULT_ACCOUNT
 from nur_server.store.keys import EVERY_SCOPE, authenticate
 from nur_server.store.records import NewKey
+from nur_server.store.sign_ins import make_link
 
 LOOK_SECONDS = 1.0
 """Between two looks whether sessions live."""
@@ -64,6 +67,7 @@ class Node:
         screen.say(f"Nur is ready at {place.address}", "bold green")
         screen.facts(
             [
+                ("Dashboard", self._dashboard_line()),
                 ("API key", await self._key_line()),
                 ("Hears with", _works_with(self.services.catalogue, "stt")),
                 ("Speaks with", _works_with(self.services.catalogue, "tts")),
@@ -72,6 +76,29 @@ class Node:
                 ("API", f"{place.address}/docs"),
             ]
         )
+        await self._offer_sign_in()
+
+    async def sign_in_link(self, place: str = "/") -> str | None:
+        """An address that signs one browser in. None: there is no key to sign in as."""
+        raw = self.place.home.key()
+        key = None if raw is None else await authenticate(self.services.database, raw)
+        if key is None:
+            return None
+        made = await make_link(self.services.database, key)
+        return link_address(self.place.address, made.secret, place)
+
+    def _dashboard_line(self) -> str:
+        if not has_pages():
+            return f"not built here; {self.place.address}/ says how"
+        return f"{self.place.address}/  (`nur dashboard` prints a link that signs you in)"
+
+    async def _offer_sign_in(self) -> None:
+        """On a terminal alone: other output may be kept, and a link is as good as a key."""
+        if screen.is_terminal() and has_pages():
+            link = await self.sign_in_link()
+            if link is not None:
+                screen.say("Open the dashboard (this link works once, for ten minutes):", "bold")
+                screen.say(link)
 
     async def _key_line(self) -> str:
         """The first key itself is shown once, on a terminal: elsewhere output is kept."""

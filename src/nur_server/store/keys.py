@@ -39,13 +39,13 @@ class Keys:
         made = _Made.now(self._database, self._account_id, name, scopes, expires_at)
         async with self._database.write() as session:
             session.add(made.row)
-        return NewKey(record=_record(made.row), secret=made.secret)
+        return NewKey(record=key_record(made.row), secret=made.secret)
 
     async def get(self, key_id: str) -> KeyRecord:
         """Raises `NotFound`."""
         async with self._database.read() as session:
             row = await session.scalar(select(KeyRow).where(*self._is(key_id)))
-        return _record(_existing(row, key_id))
+        return key_record(_existing(row, key_id))
 
     async def list(
         self, *, limit: int = DEFAULT_LIMIT, offset: int = 0, cursor: str | None = None
@@ -56,7 +56,7 @@ class Keys:
                 session,
                 KeyRow,
                 [KeyRow.account_id == self._account_id],
-                _record,
+                key_record,
                 limit=limit,
                 offset=offset,
                 cursor=cursor,
@@ -72,7 +72,7 @@ class Keys:
                 .values(revoked_at=now)
             )
             row = await session.scalar(select(KeyRow).where(*self._is(key_id)))
-        return _record(_existing(row, key_id))
+        return key_record(_existing(row, key_id))
 
     def _is(self, key_id: str) -> tuple[ColumnElement[bool], ...]:
         return KeyRow.id == key_id, KeyRow.account_id == self._account_id
@@ -96,7 +96,7 @@ async def authenticate(database: Database, raw: str) -> KeyRecord | None:
         return None
     if row.last_used_at is None or row.last_used_at <= now - USE_NOTED_EVERY:
         await _note_use(database, row.id, now)
-    return _record(row)
+    return key_record(row)
 
 
 async def ensure_first_key(database: Database) -> NewKey | None:
@@ -109,7 +109,7 @@ async def ensure_first_key(database: Database) -> NewKey | None:
         if not await insert_account(session, DEFAULT_ACCOUNT, "default", made.row.created_at):
             return None
         session.add(made.row)
-    return NewKey(record=_record(made.row), secret=made.secret)
+    return NewKey(record=key_record(made.row), secret=made.secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _existing(row: KeyRow | None, key_id: str) -> KeyRow:
     return row
 
 
-def _record(row: KeyRow) -> KeyRecord:
+def key_record(row: KeyRow) -> KeyRecord:
     return KeyRecord(
         id=row.id,
         account_id=row.account_id,

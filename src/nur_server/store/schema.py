@@ -115,6 +115,22 @@ class KeyRow(Table):
     last_used_at: Mapped[datetime | None]
 
 
+class SignInRow(Table):
+    """What lets a browser act for an API key: a link that is followed once, or a cookie."""
+
+    __tablename__ = "sign_ins"
+    __table_args__ = (UniqueConstraint("secret_hash"), Index(None, "expires_at"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    secret_hash: Mapped[str]
+    """SHA-256 of the secret, in hex."""
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
 class AgentRow(Table):
     __tablename__ = "agents"
     __table_args__ = (Index(None, "account_id", "created_at", "id"),)

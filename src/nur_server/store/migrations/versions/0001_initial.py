@@ -114,6 +114,21 @@ def upgrade() -> None:
     )
     _index("api_keys", "account_id", "created_at", "id")
     op.create_table(
+        "sign_ins",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("secret_hash", sa.String(), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        _refers("sign_ins", "account_id", "accounts"),
+        _refers("sign_ins", "key_id", "api_keys"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_ins")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_sign_ins_secret_hash")),
+    )
+    _index("sign_ins", "expires_at")
+    op.create_table(
         "caller_ids",
         sa.Column("account_id", sa.String(), nullable=False),
         sa.Column("number", sa.String(), nullable=False),
@@ -428,6 +443,7 @@ def downgrade() -> None:
     op.drop_table("phone_numbers")
     op.drop_table("idempotency_keys")
     op.drop_table("caller_ids")
+    op.drop_table("sign_ins")
     op.drop_table("api_keys")
     op.drop_table("agents")
     op.drop_table("signing_secrets")

@@ -1,0 +1,5 @@
+import { Head } from "../ui/parts";
+
+export function Home() {
+  return <Head title="Home" />;
+}
