@@ -42,6 +42,23 @@ async def test_a_bad_key(server: Server, value: str) -> None:
     assert "www-authenticate" in answer.headers
 
 
+KEYS_IN_ADDRESSES = ["token={}", "api_key={}", "limit=1&key=Bearer%20{}", "x={}&limit=1", "{}"]
+
+
+@pytest.mark.parametrize("query", KEYS_IN_ADDRESSES)
+async def test_a_key_in_the_address_is_refused(server: Server, query: str) -> None:
+    path = f"/v1/agents?{query.format(server.key)}"
+    for headers in ({}, {"Authorization": f"Bearer {server.key}"}):
+        error = await server.refuse("GET", path, 401, headers=headers)
+        assert error["code"] == "key_in_address"
+        assert "Authorization: Bearer" in error["message"]
+
+
+async def test_other_words_in_the_address_are_no_keys(server: Server) -> None:
+    for word in ("nur_", "nur_short", "nurse_" + "0" * 64):
+        await server.call("GET", f"/v1/agents?search={word}")
+
+
 async def test_the_caller_is_known_before_the_body_is_read(server: Server) -> None:
     headers = {"Authorization": "nur_no"}
     await server.refuse("POST", "/v1/agents", 401, headers=headers, content=b"{")

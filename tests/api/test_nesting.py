@@ -53,6 +53,11 @@ def test_no_wide_value_passes(value: Any, most: int) -> None:
         ('{"a":"' + "\\" * 500_001 + "[" * 500_000, False),
         ('"' * 700_001 + "[" * 300_000, False),
         ("]" * 500 + "[" * 400, False),
+        ("[" + ",".join(['{"a":1}'] * 130_000) + "]", False),
+        ("[" + ",".join([r'"\\"'] * 150_000) + "]", False),
+        (r'["\"",' * (MAX_NESTING + 1), True),
+        (r'["\\",' * (MAX_NESTING + 1), True),
+        (r'["\\\"[",' * MAX_NESTING, False),
     ],
 )
 def test_texts_of_a_mebibyte(text: str, is_deep: bool) -> None:
@@ -70,6 +75,9 @@ def test_texts_of_a_mebibyte(text: str, is_deep: bool) -> None:
         ('{"type":"input.audio","audio":"' + "A" * 1_000_000 + '"}', False),
         ('{"content":"' + "," * 1_000_000 + '"}', False),
         ('{"content":"' + "[{," * 300_000 + '"}', False),
+        ("[" + ",".join(['{"a":1}'] * 130_000) + "]", True),
+        ("[" + ",".join([r'"\",\\"'] * (MAX_VALUES + 1)) + "]", True),
+        ("[" + ",".join([r'"\",\\"'] * (MAX_VALUES - 1)) + "]", False),
     ],
 )
 def test_width(text: str, is_wide: bool) -> None:

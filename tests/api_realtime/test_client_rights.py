@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.api_realtime.conftest import Client, Server, id_of
+from nur_server.errors import (
+    ProviderError,
+    ProviderGarbled,
+    ProviderRejected,
+    ProviderTimeout,
+)
+from nur_server.providers.scripted import Fail
+from tests.api_realtime.conftest import Client, Serve, Server, id_of
 
 PROMPT = "You are the bakery's agent. Discount code: 4711-SECRET."
 TOOLS = [
@@ -65,6 +72,33 @@ async def test_a_visitor_is_not_shown_the_prompt(server: Server, door: str) -> N
         config = client.seen[-1]["config"]
         assert config["system_prompt"] is None
         assert [tool["name"] for tool in config["tools"]] == ["opening_hours", "stock"]
+
+
+FAULTS = [
+    ProviderTimeout("none came; raise NUR_MODEL_TIMEOUT_SECONDS", provider="m"),
+    ProviderRejected("expected 200 from 10.1.2.3, up to and including /v1", provider="m"),
+    ProviderGarbled("the connection broke (peer closed it); see llama.cpp", provider="m"),
+    ProviderError("NUR_LLM_URL", provider="m", code="the engine's own"),
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.code)
+async def test_a_visitor_is_not_told_what_the_operator_would_mend(
+    serve: Serve, door: str, fault: ProviderError
+) -> None:
+    async with serve(replies=lambda _: [Fail(fault)]) as server:
+        agent_id = await server.make_agent()
+        async with visit(server, agent_id, door) as client:
+            await client.send("reply.create")
+            told = await client.until("reply.error")
+        assert told["code"] == fault.code
+        assert told["message"] and told["message"] not in fault.message
+        for word in ("NUR_", "10.1.2.3", "/v1", "llama", "closed"):
+            assert word not in told["message"]
+        async with server.ready(agent_id=agent_id) as owner:
+            await owner.send("reply.create")
+            assert (await owner.until("reply.error"))["message"] == fault.message
 
 
 @pytest.mark.parametrize(

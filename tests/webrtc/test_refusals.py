@@ -33,6 +33,8 @@ async def test_what_is_no_offer_is_refused(serve: Serve) -> None:
             ("", 422, "invalid_sdp"),
             ("hello", 422, "invalid_sdp"),
             ("{", 400, "invalid_request"),
+            ('{"sdp":' * 5_000, 400, "invalid_request"),
+            ('{"sdp":' + "[" * 10_000 + "]" * 10_000 + "}", 400, "invalid_request"),
             ('{"type": "answer", "sdp": "v=0"}', 400, "invalid_request"),
             ('{"type": "offer"}', 400, "invalid_request"),
             ("v=0\r\n" + "a=x\r\n" * 100_000, 413, "payload_too_large"),

@@ -115,9 +115,10 @@ async def test_what_cannot_be_read_is_passed_over(serve: Serve) -> None:
         async with connect(address(server, token)) as socket:
             await next_of(socket, "join")
             offer = rtc.SessionDescription(type="offer", sdp="v=0 nonsense", id=1)
-            trickle = rtc.TrickleRequest(candidateInit="{")
-            for request in (rtc.SignalRequest(offer=offer), rtc.SignalRequest(trickle=trickle)):
-                await socket.send(request.SerializeToString())
+            await socket.send(rtc.SignalRequest(offer=offer).SerializeToString())
+            for said in ("{", "[]", "[" * 50_000, '{"candidate":' * 5_000):
+                trickle = rtc.TrickleRequest(candidateInit=said)
+                await socket.send(rtc.SignalRequest(trickle=trickle).SerializeToString())
             await socket.send(b"\xff\xff\xff")
             await socket.send("no json")
             for _ in range(500):

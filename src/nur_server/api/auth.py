@@ -1,11 +1,13 @@
 """Who is asking, and what they may do.
 
 A key comes as `Authorization: Bearer nur_…` or as the raw key; a short-lived token the same way, or
-as `?token=` where a socket is opened. A browser that is signed in has a cookie instead, and acts
-for the key it was signed in with. 401: no credential, or one that is not valid. 403: a valid one
-without the scope.
+as `?token=` where a socket is opened. A key in an address is refused. A browser that is signed in
+has a cookie instead, and acts for the key it was signed in with. 401: no credential, or one that is
+not valid. 403: a valid one without the scope.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -20,7 +22,9 @@ from nur_server.api.tokens import TokenClaims
 from nur_server.errors import Forbidden, NotFound, Unauthorized
 from nur_server.store.accounts import Accounts
 from nur_server.store.keys import EVERY_SCOPE, Keys, authenticate
-from nur_server.store.secrets import KEY_PREFIX
+from nur_server.store.secrets import KEY_PREFIX, SECRET_BYTES
+
+_KEY = re.compile(rf"{KEY_PREFIX}[0-9a-f]{{{2 * SECRET_BYTES}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,17 @@ async def identify(
         claims = tokens.redeem(credential) if redeem else tokens.verify(credential)
         return await _by_token(services, claims)
     raise _invalid()
+
+
+def refuse_keys_in(query: Mapping[str, str]) -> None:
+    """Raises `Unauthorized` for a key in an address, whatever else was shown: proxies log it."""
+    if _KEY.search(str(query)):
+        raise Unauthorized(
+            "expected no API key in the address, where proxies log it; send it in the header "
+            "'Authorization: Bearer nur_…' (browsers: a token of /v1/token), and make a new key "
+            "for the one that was shown",
+            code="key_in_address",
+        )
 
 
 def credential_of(authorization: str | None) -> str:
@@ -123,6 +138,7 @@ async def admit(request: Request, group: str) -> Principal:
     if known is not None:
         return known
     services = services_of(request)
+    refuse_keys_in(request.query_params)
     principal = await _identify_request(request, services)
     allowance, allowed = await services.rate_limits.count(group, principal.key_id)
     request.scope["nur.allowance"] = allowance

@@ -112,6 +112,9 @@ class SessionDoor:
     def sees_prompt(self, about: SessionAbout) -> bool:
         return self._rights.sees_prompt(about)
 
+    def sees_faults(self) -> bool:
+        return self._rights.has_key
+
     async def vet(self, command: Command, about: SessionAbout) -> None:
         """Raises `InvalidRequest`, and `Unavailable` (`at_capacity`)."""
         self._rights.require(command, about)

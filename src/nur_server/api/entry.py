@@ -12,7 +12,7 @@ from typing import Self
 import structlog
 
 from nur_server.agents.access import is_allowed_origin
-from nur_server.api.auth import Principal, credential_of, identify
+from nur_server.api.auth import Principal, credential_of, identify, refuse_keys_in
 from nur_server.api.scopes import CONNECT
 from nur_server.api.services import Services
 from nur_server.api.tokens import RESUME_PREFIX, ResumeTokens
@@ -20,7 +20,7 @@ from nur_server.errors import Forbidden, Unauthorized
 from nur_server.opening.rights import Rights
 from nur_server.session.runner import Session
 from nur_server.store.records import SessionRecord
-from nur_server.store.secrets import KEY_PREFIX, SESSION_PREFIX, is_secret_of
+from nur_server.store.secrets import SESSION_PREFIX, is_secret_of
 
 log = structlog.get_logger(__name__)
 
@@ -143,11 +143,7 @@ async def _shown(
 ) -> Caller:
     """Raises `Unauthorized`."""
     token, authorization = query.get("token"), headers.get("authorization")
-    if token is not None and token.startswith(KEY_PREFIX):
-        raise Unauthorized(
-            "expected no API key in the address, where proxies log it; send it in the header "
-            "Authorization, or give browsers a token of /v1/token"
-        )
+    refuse_keys_in(query)
     shown = token or credential_of(authorization)
     if shown.startswith((SESSION_PREFIX, RESUME_PREFIX)):
         return Caller(proofs=(shown,))

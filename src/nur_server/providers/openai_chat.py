@@ -175,7 +175,7 @@ class OpenAIChat:
     def _chunk(self, event: ServerEvent) -> Any:
         try:
             return json.loads(event.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise garbled(self._name, "a chunk of JSON", event.data) from None
 
 

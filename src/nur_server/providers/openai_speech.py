@@ -175,7 +175,7 @@ def speech_payload(model: str, request: SpeakRequest) -> dict[str, Any]:
 def _message(data: str, provider: str) -> dict[str, Any]:
     try:
         message = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise garbled(provider, "an event with audio", data)

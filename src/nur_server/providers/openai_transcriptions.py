@@ -162,7 +162,7 @@ def _parsed(body: str) -> Any:
     """JSON that calls itself plain text, or words as they are."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"text": body}
     return answer if isinstance(answer, dict) else {"text": body}
 

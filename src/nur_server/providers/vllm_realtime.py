@@ -170,7 +170,7 @@ class VLLMRealtime:
             raise self._lost(error) from error
         try:
             message = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             raise garbled(self._name, "a JSON message", raw)

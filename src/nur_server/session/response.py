@@ -145,6 +145,7 @@ class ResponseMaker:
 
     def _fail_reply(self, code: str, message: str, retryable: bool) -> None:
         told = well_formed(message)
+        log.warning("language model failed", response_id=self._id, code=code, reason=told)
         self._feed(lambda at: ReplyFailed(at, self._id, code, told, retryable))
 
     async def _speak_all(self) -> None:
@@ -170,6 +171,7 @@ class ResponseMaker:
 
     def _fail_speech(self, clause: Speak, code: str, message: str) -> None:
         told = well_formed(message)
+        log.warning("synthesiser failed", response_id=self._id, code=code, reason=told)
         self._feed(lambda at: SpeechFailed(at, self._id, clause.clause, code, told))
 
     async def _speak(self, clause: Speak) -> None:

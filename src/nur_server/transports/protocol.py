@@ -1,7 +1,8 @@
 """uvicorn's connections, none of which a client can hold for as long as it likes.
 
 uvicorn closes a WebSocket by waiting until everything sent was taken: a client that does not read
-never takes it. And it waits for the head of a request without end.
+never takes it. It waits for the head of a request without end. And it neither answers nor closes
+an upgrade that cannot be read, such as one with a body.
 """
 
 import asyncio
@@ -20,11 +21,31 @@ HEAD_SECONDS = 15.0
 class BoundedProtocol(WebSocketsSansIOProtocol):
     """Pass it to uvicorn as `ws`."""
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse(self.conn.handshake_exc)
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer an upgrade that cannot be read, and close."""
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()) or _refusal(error))
+        self.transport.close()
+
     async def run_asgi(self) -> None:
         try:
             await super().run_asgi()
         finally:
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+def _refusal(error: Exception) -> bytes:
+    body = f"Failed to open a WebSocket connection: {error.__cause__ or error}.\n".encode()
+    head = (
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 class BoundedHttp(H11Protocol):

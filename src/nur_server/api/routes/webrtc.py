@@ -119,7 +119,7 @@ def _read_offer(body: bytes) -> str:
     """Raises `BadRequest`."""
     try:
         read = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest(f"expected an SDP offer, or JSON with one: {error}") from None
     sdp = read.get("sdp") if isinstance(read, dict) else None
     if not isinstance(sdp, str) or read.get("type", "offer") != "offer":

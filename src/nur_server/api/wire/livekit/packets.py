@@ -319,7 +319,7 @@ def _of_user(packet: models.UserPacket) -> Sequence[Command] | None:
         return None
     try:
         message = json.loads(packet.payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadRequest(
             f"expected JSON with a message on the topic {packet.topic}, got something else",
             code="invalid_format",

@@ -200,7 +200,7 @@ class Signalling:
             candidate = Candidate(
                 str(said.get("candidate") or ""), said.get("sdpMid"), said.get("sdpMLineIndex")
             )
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise BadRequest("expected a candidate as JSON, got something else") from None
         peer = self._peer
         if isinstance(peer, SplitPeer) and trickle.target == rtc.SUBSCRIBER:

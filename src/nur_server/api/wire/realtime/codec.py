@@ -185,6 +185,10 @@ class Viewer(Protocol):
 
     def sees_prompt(self, about: SessionAbout) -> bool: ...
 
+    def sees_faults(self) -> bool:
+        """Whether it is told what the operator would mend."""
+        ...
+
     def resume_token(self, session_id: str) -> str:
         """What it comes back to its session with."""
         ...
@@ -286,6 +290,8 @@ class RealtimeDialect:
             return [self.updated(notice.about)]
         if isinstance(notice, notices.ReplyDone) and self._plain_statuses:
             notice = _plainly(notice)
+        if isinstance(notice, notices.ReplyError) and not self._sees_faults:
+            notice = replace(notice, message=_FAULTS.get(notice.code, _FAULT))
         message = _message(notice, self._now())
         return [] if message is None else [_write(message)]
 
@@ -315,6 +321,10 @@ class RealtimeDialect:
             )
         )
 
+    @property
+    def _sees_faults(self) -> bool:
+        return self._viewer is None or self._viewer.sees_faults()
+
     def farewell(self, reason: EndedReason) -> tuple[int, str]:
         return _FAREWELLS.get(reason, 1000), reason.value
 
@@ -338,6 +348,17 @@ def _as_text(result: Any) -> str:
     """A tool's result for the model: text as it is, anything else as JSON."""
     return result if isinstance(result, str) else _encoder.encode(result).decode()
 
+
+_FAULT = "The agent could not answer; the server's log says why."
+_FAULTS = {
+    "provider_timeout": "The agent took too long to answer.",
+    "transcript_timeout": "What was said was not understood in time.",
+    "too_many_tool_calls": "The agent called too many tools in one reply.",
+    "playout_stalled": "The agent's speech was not played in time.",
+    "overloaded": "The server has too much to do.",
+}
+"""What a client without a key is told of a fault. Addresses, names of settings and what to mend
+are the operator's."""
 
 _FAREWELLS = {
     EndedReason.EXPIRED: 4410,
