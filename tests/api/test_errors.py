@@ -1,10 +1,21 @@
+import json
+from typing import Any
+
 import orjson
 import pytest
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
-from nur_server.api.errors import SOCKET_CODES, as_nur_error, dotted, error_body, ws_error
-from nur_server.api.nesting import MAX_NESTING
+from nur_server.api.errors import (
+    MAX_PROBLEMS,
+    SOCKET_CODES,
+    as_nur_error,
+    dotted,
+    error_body,
+    ws_error,
+)
+from nur_server.api.nesting import MAX_NESTING, MAX_VALUES
 from nur_server.errors import (
     BadRequest,
     Conflict,
@@ -243,3 +254,43 @@ async def test_an_unforeseen_failure(server: Server) -> None:
     assert "hunter2" not in answer.text
     assert answer.json()["error"]["code"] == "internal_error"
     assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+
+
+WIDE = [
+    json.dumps({str(i): i for i in range(MAX_VALUES)}),
+    json.dumps({"name": ["x"] * MAX_VALUES}),
+    json.dumps({"tools": [{}] * (MAX_VALUES // 2), "metadata": {"a": [[]] * (MAX_VALUES // 2)}}),
+    json.dumps([[1, 2, 3]] * (MAX_VALUES // 3)),
+    "[" * (MAX_VALUES + 1),
+]
+
+
+@pytest.mark.parametrize("body", WIDE, ids=["fields", "a list", "objects", "lists", "torn"])
+@pytest.mark.parametrize("path", ["/v1/agents", "/v1/webhooks", "/v1/nowhere"])
+async def test_a_body_of_too_many_values_is_refused(server: Server, path: str, body: str) -> None:
+    error = await server.refuse("POST", path, 413, content=body)
+    assert error["code"] == "payload_too_large"
+    assert str(MAX_VALUES) in error["message"]
+
+
+class Problem(dict[str, Any]):
+    """One that counts how many of its kind were looked at closely."""
+
+    looks = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        Problem.looks += key == "ctx"
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("kind", ["extra_forbidden", "missing", "string_type"])
+def test_no_more_problems_are_looked_at_than_are_told(kind: str) -> None:
+    Problem.looks = 0
+    problems = [
+        Problem(type=kind, loc=("body", f"field_{i}"), msg="Input should be so", input=i)
+        for i in range(5_000)
+    ]
+    error = as_nur_error(RequestValidationError(problems))
+    assert len(error.details["errors"]) == MAX_PROBLEMS
+    assert "4999 more" in error.message
+    assert Problem.looks == MAX_PROBLEMS

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 MAX_PROBLEMS = 20
-"""How many wrong values one answer lists."""
+"""How many wrong values one answer looks at and lists."""
 
 
 class ErrorDetail(BaseModel):
@@ -213,24 +213,24 @@ def _from_validation(problems: Iterable[Any], *, skip: int, body: Any = None) ->
     `skip`: leading parts of each location that name where it was (`body`, `query`), not the field.
     `body`: the type of what was read, by which the fields it has are known.
     """
-    found = [_problem(problem, skip, body) for problem in problems]
     # A misspelt field explains the one that is missing in its place.
+    all_of_them = sorted(problems, key=lambda problem: problem["type"] != _UNKNOWN)
+    for problem in all_of_them:
+        if problem["type"] == "json_invalid":
+            message = _problem(problem, skip, body).message
+            return BadRequest(f"expected a JSON body: {message}", code="invalid_json")
+    # Saying what is wrong takes time, and a body may be wrong in any number of places.
+    found = [_problem(problem, skip, body) for problem in all_of_them[:MAX_PROBLEMS]]
     found.sort(key=lambda problem: problem.code != "unknown_parameter")
-    for problem in found:
-        if problem.kind == "json_invalid":
-            return BadRequest(f"expected a JSON body: {problem.message}", code="invalid_json")
     first = found[0]
-    more = f" ({len(found) - 1} more in details)" if len(found) > 1 else ""
+    more = f" ({len(all_of_them) - 1} more in details)" if len(all_of_them) > 1 else ""
     return InvalidRequest(
         f"{first.message}{more}",
         code=first.code,
         param=first.param,
         details={
             **first.details,
-            "errors": [
-                {"param": p.param, "code": p.code, "message": p.message}
-                for p in found[:MAX_PROBLEMS]
-            ],
+            "errors": [{"param": p.param, "code": p.code, "message": p.message} for p in found],
         },
     )
 
@@ -244,7 +244,8 @@ class _Problem:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-_CODES = {"missing": "missing_parameter", "extra_forbidden": "unknown_parameter"}
+_UNKNOWN = "extra_forbidden"
+_CODES = {"missing": "missing_parameter", _UNKNOWN: "unknown_parameter"}
 
 
 def _problem(problem: Mapping[str, Any], skip: int, body: Any) -> _Problem:
@@ -260,7 +261,7 @@ def _problem(problem: Mapping[str, Any], skip: int, body: Any) -> _Problem:
         param,
         _CODES.get(kind, "invalid_parameter"),
         _say(kind, param, str(problem["msg"]), problem.get("input"))
-        if kind != "extra_forbidden"
+        if kind != _UNKNOWN
         else f"{param}: there is no such field; {_hint(problem['loc'][skip:], body)}",
     )
 

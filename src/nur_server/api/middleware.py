@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nur_server.api.errors import as_nur_error, error_response
+from nur_server.api.nesting import MAX_VALUES, is_too_wide
 from nur_server.api.ratelimits import Allowance
 from nur_server.clock import Clock
 from nur_server.errors import BadRequest, NurError, PayloadTooLarge
@@ -124,7 +125,8 @@ class LastResort:
 class BoundedBody:
     """Reads a request's body whole, up to a size and within a time, before anything looks at it.
 
-    The body is taken for JSON whatever its `Content-Type` says.
+    One of many values is refused: to read it, and to say what is wrong with each, would hold
+    everybody up. The body is taken for JSON whatever its `Content-Type` says.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -179,11 +181,16 @@ class BoundedBody:
                     if len(body) > self._max_bytes:
                         raise self._too_large()
                     if not message.get("more_body", False):
-                        return bytes(body)
+                        break
         except TimeoutError:
             raise BadRequest(
                 f"expected the whole body within {BODY_SECONDS:.0f} s", code="body_timeout"
             ) from None
+        if is_too_wide(body):
+            raise PayloadTooLarge(
+                f"expected a body of at most {MAX_VALUES} values, got more; send less at a time"
+            )
+        return bytes(body)
 
     def _too_large(self) -> PayloadTooLarge:
         return PayloadTooLarge(f"expected a body of at most {self._max_bytes} bytes, got more")

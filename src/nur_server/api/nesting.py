@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 MAX_NESTING = 100
 MAX_VALUES = 20_000
-"""Values in one message of a socket: twice what the schemas of a session's tools may have."""
+"""Values in one message of a socket, or in one body: twice what the schemas of a session's tools
+may have."""
 
 _QUOTE = ord('"')
 _STEPS = np.zeros(256, dtype=np.int32)
@@ -29,7 +30,7 @@ def is_too_deep(text: str | bytes, most: int = MAX_NESTING) -> bool:
     return int(depth.max(initial=0)) > most
 
 
-def is_too_wide(text: str | bytes, most: int = MAX_VALUES) -> bool:
+def is_too_wide(text: str | bytes | bytearray, most: int = MAX_VALUES) -> bool:
     """Whether JSON holds more than `most` values."""
     data = _bytes(text)
     if 1 + data.count(b",") + data.count(b"[") + data.count(b"{") <= most:
@@ -37,7 +38,7 @@ def is_too_wide(text: str | bytes, most: int = MAX_VALUES) -> bool:
     return 1 + int(np.count_nonzero(_BEGINNERS[_outside_strings(data)])) > most
 
 
-def _outside_strings(data: bytes) -> NDArray[np.uint8]:
+def _outside_strings(data: bytes | bytearray) -> NDArray[np.uint8]:
     """The bytes of JSON that no string holds. A string that does not end goes to the end.
 
     In passes over the whole text, none of which stops at each string: a MiB of short strings takes
@@ -53,5 +54,5 @@ def _outside_strings(data: bytes) -> NDArray[np.uint8]:
     return found[is_outside]
 
 
-def _bytes(text: str | bytes) -> bytes:
+def _bytes(text: str | bytes | bytearray) -> bytes | bytearray:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
