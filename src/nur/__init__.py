@@ -40,6 +40,7 @@ from nur.errors import (
 from nur.live import AsyncLiveSession, LiveState
 from nur.live_thread import LiveSession
 from nur.objects import (
+    Account,
     Agent,
     Analysis,
     CallerId,
@@ -62,6 +63,7 @@ from nur.objects import (
 from nur.pages import AsyncPager, Page, Pager
 
 __all__ = [
+    "Account",
     "Agent",
     "Analysis",
     "AsyncLiveSession",

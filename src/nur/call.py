@@ -20,6 +20,8 @@ class Call(Generic[T]):
     query: Mapping[str, Any] = field(default_factory=dict)
     """None values are left out."""
     body: Mapping[str, Any] | None = None
+    is_binary: bool = False
+    """Whether `read` takes the answer's bytes as they are, not decoded JSON."""
 
     @property
     def writes(self) -> bool:

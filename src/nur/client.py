@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 import httpx2
 
+from nur.accounts import Accounts, AsyncAccounts
 from nur.agents import Agents, AsyncAgents
 from nur.call import Call
 from nur.calls import AsyncCalls, AsyncVoice, Calls, Voice
@@ -152,6 +153,11 @@ class NurClient:
     def models(self) -> Models:
         """The models an agent can name."""
         return Models(self)
+
+    @property
+    def accounts(self) -> Accounts:
+        """Accounts, for the operator: `api_key` is then the server's `NUR_OPERATOR_TOKEN`."""
+        return Accounts(self)
 
     @property
     def keys(self) -> Keys:
@@ -305,6 +311,11 @@ class AsyncNurClient:
     def models(self) -> AsyncModels:
         """The models an agent can name."""
         return AsyncModels(self)
+
+    @property
+    def accounts(self) -> AsyncAccounts:
+        """Accounts, for the operator: `api_key` is then the server's `NUR_OPERATOR_TOKEN`."""
+        return AsyncAccounts(self)
 
     @property
     def keys(self) -> AsyncKeys:

@@ -70,7 +70,10 @@ def exchange(call: Call[T], *, base_url: str, api_key: str, max_retries: int) ->
 
 
 def _request(call: Call[Any], base_url: str, api_key: str) -> Send:
-    headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+    headers = {
+        "Authorization": f"Bearer {api_key}",
+        "Accept": "*/*" if call.is_binary else "application/json",
+    }
     if call.writes:
         headers["Idempotency-Key"] = str(uuid.uuid4())
     return Send(
@@ -133,6 +136,8 @@ def _worth_repeating(failure: StatusError) -> bool:
 
 def _read(call: Call[T], response: httpx2.Response) -> T:
     try:
+        if call.is_binary:
+            return call.read(response.content)
         return call.read(response.json() if response.content else None)
     except (ValueError, ValidationError) as error:
         raise UnreadableAnswer(

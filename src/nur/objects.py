@@ -208,6 +208,19 @@ class Model(NurObject):
     is_default: bool | None = None
 
 
+class Account(NurObject):
+    """An account, as the server's operator sees it."""
+
+    id: str
+    name: str | None = None
+    created_at: str | None = None
+    max_live_sessions: int | None = None
+    """None: no limit of its own."""
+    max_agents: int | None = None
+    suspended: bool | None = None
+    """Its keys open nothing."""
+
+
 class Key(NurObject):
     """An API key without its secret."""
 

@@ -59,11 +59,17 @@ def _spoken(result: str) -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[RunningServer]:
+def running(folder: Path, operator_token: str | None = None) -> Iterator[RunningServer]:
     """Serve from `folder` until the block ends. Every utterance is heard as `Hello there.`"""
     keys: list[str] = []
     app = create_app(
-        Settings(_env_file=None, data_dir=folder, drain_seconds=0.0, log_level="error"),
+        Settings(
+            _env_file=None,
+            data_dir=folder,
+            drain_seconds=0.0,
+            log_level="error",
+            operator_token=operator_token,
+        ),
         catalogue=Catalogue.scripted(
             llm=ScriptedLanguageModel(answer),
             stt=ScriptedSpeechToText(lambda _: "Hello there."),

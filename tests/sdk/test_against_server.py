@@ -185,8 +185,14 @@ def dummy_call(build):
     return call if isinstance(call, Call) else call.call()
 
 
+def operations_of(*groups):
+    methods = (each for group in groups for each in vars(group).values())
+    calls = [dummy_call(each._build) for each in methods if isinstance(each, endpoint | listing)]
+    return {(call.method, call.path.replace("X", "{}")) for call in calls}
+
+
 def sdk_operations():
-    groups = (
+    return operations_of(
         _AgentMethods,
         _AgentSessionMethods,
         _SessionMethods,
@@ -202,9 +208,6 @@ def sdk_operations():
         _CallerIdMethods,
         _WebhookMethods,
     )
-    methods = (each for group in groups for each in vars(group).values())
-    calls = [dummy_call(each._build) for each in methods if isinstance(each, endpoint | listing)]
-    return {(call.method, call.path.replace("X", "{}")) for call in calls}
 
 
 def server_operations(app):
