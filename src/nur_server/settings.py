@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     as many as there are places."""
     max_body_bytes: int = Field(default=1_048_576, ge=1024)
     max_frame_bytes: int = Field(default=1_048_576, ge=1024)
+    realtime_agent: str | None = None
+    """The agent, by its id or name, that clients of OpenAI's Realtime protocol talk to whose
+    `model` names no agent. None: they bring the whole configuration."""
     session_ttl_seconds: int = Field(default=3600, ge=60)
     """How long a session's `websocket_url` is valid."""
     resume_seconds: float = Field(default=30.0, ge=0)

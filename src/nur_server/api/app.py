@@ -35,6 +35,7 @@ from nur_server.api.routes import (
     metrics,
     models,
     numbers,
+    openai_realtime,
     operator,
     realtime,
     recordings,
@@ -232,7 +233,7 @@ def _versioned() -> APIRouter:
     router = APIRouter()
     for module in (
         agents, sessions, calls, numbers, webhooks, voices, models, keys, tokens, browser_sessions,
-        realtime, webrtc, operator,
+        realtime, webrtc, openai_realtime, operator,
     ):  # fmt: skip
         router.include_router(module.router)
     router.include_router(voice.widget)

@@ -428,6 +428,8 @@ class Conversation:
 
     def _cancel_reply(self, response_id: str | None) -> None:
         response = self._talker.response
+        if response_id is None and self._due is not None and self._due[0] is Trigger.REPLY_CREATE:
+            self._due = None
         if response is not None and response_id in (None, response.id):
             self._talker.cut(ReplyStatus.CANCELLED, "cancelled")
 

@@ -1,5 +1,6 @@
 """What was said, as heard, and the prompt made of it."""
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
@@ -13,6 +14,8 @@ STILL_RUNNING = '{"status": "still running", "result": null}'
 CUT_OFF = "[I cut you off there and did not hear the rest.]"
 MAX_NOTES_CHARACTERS = 16_000
 """Of the notes in a prompt, as of a tool's result: some four thousand tokens."""
+MOST_REMOVED = 8
+"""Messages taken out that may still be being said: one of either side is."""
 MOST_ASIDES = 3
 """Asides that are told of before a user's turn: the latest."""
 
@@ -90,11 +93,14 @@ class History:
         self._entries: list[_Entry] = []
         self._asides: list[str] = []
         """What is told of them before the user's next words."""
+        self._removed: deque[str] = deque(maxlen=MOST_REMOVED)
+        """Messages that the client has taken out, the latest."""
         self._told: list[str] = []
         """The same of the user's latest words."""
 
     def user_said(self, text: str, item_id: str = "") -> None:
-        self._entries.append(_UserSaid(self._with_asides(text), item_id))
+        if not item_id or item_id not in self._removed:
+            self._entries.append(_UserSaid(self._with_asides(text), item_id))
         self._told, self._asides = self._asides, []
 
     def user_goes_on(self) -> bool:
@@ -127,6 +133,8 @@ class History:
         item_id: str = "",
     ) -> None:
         """The words heard of a reply, and the tools it called. Neither: it leaves no trace."""
+        if item_id and item_id in self._removed:
+            text, was_cut = "", False
         if text or call_ids:
             self._entries.append(_AgentSaid(text, was_cut, call_ids, began_ms, item_id))
 
@@ -158,7 +166,9 @@ class History:
         return len(self._entries) if item_id is None else next(places, len(self._entries))
 
     def remove(self, item_id: str) -> None:
-        """Forget a message. Tool calls that were made with it stay, with their results."""
+        """Forget a message, or one that is still being said. Tool calls that were made with it
+        stay, with their results."""
+        self._removed.append(item_id)
         for entry in [entry for entry in self._entries if entry.item_id == item_id]:
             if isinstance(entry, _AgentSaid) and entry.text and entry.call_ids:
                 entry.text = ""

@@ -41,6 +41,9 @@ class SessionPlan:
     """The tools came from the client. Those that are the stored agent's still count as its own."""
     tools: tuple[Tool, ...] = ()
     """What `options.tools` are: see `read`."""
+    is_open: bool = False
+    """Its client may change how the agent is heard as it goes (`_REOPENED`). Its protocol has to
+    keep audio of the old format apart from that of the new."""
 
     @property
     def voice_id(self) -> str:
@@ -124,7 +127,7 @@ def updated(plan: SessionPlan, asked: SessionOptions, warnings: Iterable[str] = 
     if asked.tools is not UNSET:
         changed = changed.read()
     for option, value_of in _IMMUTABLE.items():
-        if value_of(changed) != value_of(plan):
+        if value_of(changed) != value_of(plan) and not (plan.is_open and option in _REOPENED):
             raise InvalidRequest(
                 f"'{option}' cannot be changed once the session has been set up",
                 code="immutable_field",
@@ -193,6 +196,10 @@ _IMMUTABLE: Mapping[str, Callable[[SessionPlan], object]] = {
     "webhook": lambda plan: given(plan.options.webhook, None),
 }
 """What the first words of a session, its files and its receivers depend on."""
+
+
+_REOPENED = frozenset({"output.modality", "output.voice_id", "output.format"})
+"""Those of them that hold from the next reply on, where a plan is open."""
 
 
 def _canonical(voice_id: str) -> str:

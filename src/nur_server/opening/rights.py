@@ -6,8 +6,8 @@ brings the whole configuration sees it and may change it, but without a key brin
 this server would call them, and sign for them, in the name of the key's owner.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from nur_server.agents.access import CLIENT_OVERRIDES, USUAL_OVERRIDES
@@ -50,6 +50,17 @@ class Rights:
         for i, tool in enumerate(given(asked.tools, ())):
             if has_address(tool):
                 raise _refused(f"tools[{i}].http", "run the tool in the client, or use an API key")
+
+    def permitted(self, asked: SessionOptions, about: SessionAbout) -> SessionOptions:
+        """`asked` without what a client may not set, for protocols whose clients set everything and
+        end their session on an error. Audio formats stay, for `require` to refuse: audio that is
+        taken for another kind is noise."""
+        if self.has_key or about.agent_id is None:
+            return asked
+        allowed = {CLIENT_OVERRIDES[name] for name in _overrides(about)} | _FORMATS
+        kept = {option: value for option, value in _set(asked) if option in allowed}
+        permitted: SessionOptions = _with(SessionOptions(), kept)
+        return permitted
 
     def require(self, command: Command, about: SessionAbout) -> None:
         """Of a client in a session. Raises `InvalidRequest`."""
@@ -104,6 +115,17 @@ def _set(options: SessionOptions) -> Iterator[tuple[str, Any]]:
     return below(options, "")
 
 
+def _with(options: Any, values: Mapping[str, Any]) -> Any:
+    """`options` with those at these paths."""
+    changes: dict[str, Any] = {}
+    for group in {path.partition(".")[0] for path in values if "." in path}:
+        inner = {p.partition(".")[2]: v for p, v in values.items() if p.startswith(f"{group}.")}
+        changes[group] = _with(getattr(options, group), inner)
+    changes |= {path: value for path, value in values.items() if "." not in path}
+    return replace(options, **changes)
+
+
+_FORMATS = frozenset({"input.format", "output.format"})
 _GROUPS = frozenset({"input", "output", "models", "silence", "recording"})
 """Options that are groups, and always there."""
 

@@ -52,6 +52,22 @@ class Agents:
             row = await session.scalar(select(AgentRow).where(*self._is(agent_id)))
         return _record(_existing(row, agent_id))
 
+    async def named(self, name: str) -> AgentRecord | None:
+        """The active agent with this name, the newest of several."""
+        wanted = (
+            select(AgentRow)
+            .where(
+                AgentRow.account_id == self._account_id,
+                AgentRow.name == name,
+                AgentRow.status == AgentStatus.ACTIVE.value,
+            )
+            .order_by(AgentRow.created_at.desc(), AgentRow.id.desc())
+            .limit(1)
+        )
+        async with self._database.read() as session:
+            row = await session.scalar(wanted)
+        return None if row is None else _record(row)
+
     async def list(
         self,
         *,

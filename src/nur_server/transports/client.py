@@ -45,7 +45,18 @@ TOO_BIG = 1009
 REPLACED = 1008
 """Close code of a connection that a newer one has replaced: its client must not come back."""
 
-CAPABILITIES = TransportCapabilities(can_resume=True)
+LEFT_CODES = (1000, 1001, 1005)
+"""Close codes of a client that has left on purpose: closed, gone elsewhere, or without a code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a dialect answers by itself, without the session."""
+
+    messages: tuple[WireMessage, ...]
+
+
+Decoded = Command | Answer
 
 
 class Dialect(Encoder, Protocol):
@@ -55,7 +66,7 @@ class Dialect(Encoder, Protocol):
         """Read and write audio as these options have it."""
         ...
 
-    def decode(self, frame: str | bytes) -> Command | Sequence[Command] | None:
+    def decode(self, frame: str | bytes) -> Decoded | Sequence[Decoded] | None:
         """What a frame asks for, in order; None: nothing. Raises `NurError`."""
         ...
 
@@ -76,6 +87,8 @@ class ClientLimits:
     idle_seconds: float = IDLE_SECONDS
     allowance: Allowance = field(default_factory=Allowance)
     """Of audio."""
+    can_resume: bool = True
+    """False: the protocol has no way back. The session ends with its connection."""
 
 
 class ClientConnection:
@@ -110,7 +123,7 @@ class ClientConnection:
 
     @property
     def capabilities(self) -> TransportCapabilities:
-        return CAPABILITIES
+        return TransportCapabilities(can_resume=self._limits.can_resume)
 
     @property
     def call_control(self) -> None:
@@ -139,6 +152,7 @@ class ClientConnection:
     def notify(self, notice: SessionNotice) -> None:
         if isinstance(notice, SessionUpdated):
             self._dialect.configure(notice.about.options)
+            self._outbox.expect_rate(notice.about.options.output_format.sample_rate)
         self._outbox.notify(notice)
 
     def close(self, reason: EndedReason) -> None:
@@ -176,6 +190,8 @@ class ClientConnection:
             while True:
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
+                    if not self._limits.can_resume and message.get("code") in LEFT_CODES:
+                        session.end(EndedReason.CLIENT_ENDED)
                     self._outbox.drop("client_left")
                     return
                 self._heard_from_at = self._clock.monotonic()
@@ -199,6 +215,10 @@ class ClientConnection:
             for command in _each(self._dialect.decode(frame)):
                 if not self._may_pass(command, len(frame), session):
                     break
+                if isinstance(command, Answer):
+                    for message in command.messages:
+                        self._outbox.post(message)
+                    continue
                 if self._vet is not None and not isinstance(command, AppendInput):
                     await self._vet(command, session.about)
                 self._perform(command, session)
@@ -208,7 +228,7 @@ class ClientConnection:
         except NurError as error:
             self._complain(error, session)
 
-    def _may_pass(self, command: Command, size: int, session: SessionInput) -> bool:
+    def _may_pass(self, command: Decoded, size: int, session: SessionInput) -> bool:
         """Raises `BadRequest` for the first message of a row that may not."""
         now = self._clock.monotonic()
         match command:
@@ -262,7 +282,7 @@ class ClientConnection:
             await asyncio.sleep(min(wait, LOOK_EVERY_SECONDS))
 
 
-def _each(decoded: Command | Sequence[Command] | None) -> Sequence[Command]:
+def _each(decoded: Decoded | Sequence[Decoded] | None) -> Sequence[Decoded]:
     if decoded is None:
         return ()
     return decoded if isinstance(decoded, Sequence) else (decoded,)

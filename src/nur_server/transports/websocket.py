@@ -28,7 +28,10 @@ WireMessage = str | bytes
 class Encoder(Protocol):
     """How audio and notices are written."""
 
-    def audio(self, response_id: str, samples: Samples) -> WireMessage: ...
+    def audio(self, response_id: str, samples: Samples) -> WireMessage | Sequence[WireMessage]:
+        """The message that carries the audio, as the last of a sequence where others announce it:
+        those are sent even if the audio is dropped."""
+        ...
 
     def encode(self, notice: SessionNotice) -> Sequence[WireMessage]:
         """The messages that one notice becomes, in order; none for what the client is not shown."""
@@ -101,8 +104,10 @@ class WebSocketTransport:
 
     def play(self, response_id: str, samples: Samples) -> None:
         if self._state is State.OPEN:
-            message = self._encoder.audio(response_id, samples)
-            self._add(_Queued(message, response_id, len(samples)))
+            *heralds, audio = _all(self._encoder.audio(response_id, samples))
+            for message in heralds:
+                self._add(_Queued(message))
+            self._add(_Queued(audio, response_id, len(samples)))
 
     def clear(self, response_id: str) -> None:
         if not self._queued_samples:
@@ -197,6 +202,10 @@ class WebSocketTransport:
         log.debug("connection.state", was=self._state.name, state=state.name)
         self._state = state
         self._woken.set()
+
+
+def _all(messages: WireMessage | Sequence[WireMessage]) -> Sequence[WireMessage]:
+    return (messages,) if isinstance(messages, str | bytes) else messages
 
 
 def _frame(message: WireMessage) -> MutableMapping[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from nur_server.clock import Clock
-from nur_server.commands import AppendInput, Command, ReportPlayed
+from nur_server.commands import AppendInput, ReportPlayed
 from nur_server.conversation.events import EndedReason
 from nur_server.errors import BadRequest, NurError
 from nur_server.options import SessionOptions
@@ -25,7 +25,13 @@ from nur_server.ports import (
     SessionNotice,
     TransportCapabilities,
 )
-from nur_server.transports.client import ClientConnection, ClientLimits, Dialect, Vet
+from nur_server.transports.client import (
+    ClientConnection,
+    ClientLimits,
+    Decoded,
+    Dialect,
+    Vet,
+)
 from nur_server.transports.early import EarlyInput
 from nur_server.transports.webrtc.media import (
     VOICE_RATE,
@@ -88,17 +94,21 @@ class MediaDialect:
     def configure(self, options: SessionOptions) -> None:
         self._dialect.configure(options)
 
-    def decode(self, frame: str | bytes) -> Command | Sequence[Command] | None:
-        command = self._dialect.decode(frame)
-        if isinstance(command, AppendInput):
-            raise BadRequest(
-                "expected audio as media of the peer connection, got it as a message; send it on "
-                "an audio track",
-                code="invalid_audio",
-            )
-        if isinstance(command, ReportPlayed):
-            self.reports_played = True
-        return command
+    def decode(self, frame: str | bytes) -> Sequence[Decoded]:
+        decoded = self._dialect.decode(frame)
+        if decoded is None:
+            return ()
+        commands = decoded if isinstance(decoded, Sequence) else (decoded,)
+        for command in commands:
+            if isinstance(command, AppendInput):
+                raise BadRequest(
+                    "expected audio as media of the peer connection, got it as a message; send it "
+                    "on an audio track",
+                    code="invalid_audio",
+                )
+            if isinstance(command, ReportPlayed):
+                self.reports_played = True
+        return commands
 
     def hello(self, about: SessionAbout) -> Any:
         return self._dialect.hello(about)
@@ -106,7 +116,7 @@ class MediaDialect:
     def error(self, error: NurError, session_id: str | None = None) -> str | bytes:
         return self._dialect.error(error, session_id)
 
-    def audio(self, response_id: str, samples: Samples) -> str | bytes:
+    def audio(self, response_id: str, samples: Samples) -> Any:
         return self._dialect.audio(response_id, samples)
 
     def encode(self, notice: SessionNotice) -> Any:
