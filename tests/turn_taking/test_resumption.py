@@ -47,6 +47,7 @@ def test_a_sound_without_words_that_is_over_is_judged_as_any_overlap() -> None:
         replace(SPEAKING, text="stop, please stop"),
         replace(SPEAKING, text="look that up for you"),
         replace(SPEAKING, text="four two", away=1.2),
+        replace(SPEAKING, text="Dinner is ready, are you coming?", away=0.9),
         replace(SPEAKING, text="Mum, I'm on the phone, not now."),
     ],
 )
@@ -61,3 +62,10 @@ def test_one_word_holds_the_agent_and_goes_on_once_it_is_over(word: str) -> None
     assert speaking is not None
     assert over is not None
     assert (speaking.ruling, over.ruling) == (Ruling.HOLD, Ruling.YIELD)
+
+
+@pytest.mark.parametrize("away", [0.0, 0.3, 0.6])
+def test_the_users_own_voice_a_little_quieter_goes_on(away: float) -> None:
+    verdict = resumption.judge(replace(SPEAKING, text="and the brown ones", away=away))
+    assert verdict is not None
+    assert verdict.reason == "resumed"

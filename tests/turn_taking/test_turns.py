@@ -191,6 +191,7 @@ def test_only_a_likely_end_is_worth_an_early_reply(text: str) -> None:
         "It is order 1 0",
         "My code is four, two.",
         "Flight number seven three?",
+        "I have 2 orders, the first is one zero.",
     ],
 )
 def test_digits_named_one_by_one_are_the_beginning_of_a_number(text: str) -> None:

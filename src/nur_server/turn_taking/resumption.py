@@ -16,6 +16,7 @@ from nur_server.turn_taking.interruption import (
     Ruling,
 )
 from nur_server.turn_taking.stop_words import is_stop_command
+from nur_server.turn_taking.voice import MOST_BY_LEVEL
 from nur_server.turn_taking.words import normalise, overlap_with
 
 RESUME_SECONDS = 2.0
@@ -27,9 +28,6 @@ RESUME_HEARD_MS = 1500
 HOLD_MS = 192
 """Speech after which the agent is silent, before there are words: six windows of the detector. Who
 is talked over in their own turn stops by themselves after some 0.3 s."""
-AWAY = 1.0
-"""How far the voice is from the user's usual one (`voice.away`) from which somebody else speaks, or
-the user to somebody else: as for asides."""
 FEW_WORDS = 2
 """Words that are a sentence going on, while they are still being spoken. One may be a listening
 noise, misheard."""
@@ -37,7 +35,9 @@ noise, misheard."""
 
 def judge(evidence: OverlapEvidence) -> OverlapVerdict | None:
     """What to do. None: it is no continuation so far, and is judged as any overlap is."""
-    if evidence.away >= AWAY:
+    # A gain control moves from turn to turn, not within the second of a pause: who is so much
+    # further away is somebody else, or speaks to somebody else.
+    if evidence.away >= MOST_BY_LEVEL:
         return None
     is_over = evidence.silence_ms >= OVER_SILENCE_MS and evidence.is_text_current
     text = normalise(evidence.text)

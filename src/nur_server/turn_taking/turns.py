@@ -7,6 +7,7 @@ transcript, the turn model) changes it while the silence goes on.
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 
 from nur_server.turn_taking.backchannels import is_vocal_tic
 from nur_server.turn_taking.settings import TurnDetection
@@ -267,11 +268,8 @@ def _count_digits(text: str) -> int:
 def _breaks_off_in_digits(words: str) -> bool:
     """Whether the text ends in two digits that were named one by one: the beginning of a longer
     number, whatever mark the recogniser put behind it. A lone digit may be an amount."""
-    *_, before, last = ["", "", *words.split()]
-    singles = [word for word in (before, last) if _is_single(word)]
-    if len(singles) < 2:
-        return False
-    return _count_digits(words) < ENOUGH_UNASKED
+    named = takewhile(_is_single, reversed(words.split()))
+    return 2 <= sum(1 for _ in named) < ENOUGH_UNASKED
 
 
 def _is_single(word: str) -> bool:

@@ -119,7 +119,7 @@ async def test_a_vendors_voice_with_another_model_is_told(vendor: Server) -> Non
     assert "'scripted-tts' does not have the voice 'kokoro/nova'" in warning
 
 
-@pytest.mark.parametrize("voice_id", ["kokoro/nobody", "kokoro/", "other/nova", "nova"])
+@pytest.mark.parametrize("voice_id", ["kokoro/nobody", "kokoro/", "other/nova", "supernova"])
 async def test_a_voice_that_no_model_has_is_refused(vendor: Server, voice_id: str) -> None:
     error = await vendor.refuse("POST", "/v1/agents", 422, json={**AGENT, "voice_id": voice_id})
     assert error["param"] == "voice_id" and error["details"]["voices"]
