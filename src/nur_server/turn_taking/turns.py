@@ -247,8 +247,9 @@ def _judge_dictation(text: str, evidence: TurnEvidence, reason: str) -> TurnVerd
                 SURE_DOUBT_MS if _is_sure(evidence) else UNSURE_MS, f"{reason}_complete", True
             )
     else:
-        enough = ENOUGH_DIGITS if evidence.expects is Expected.NUMBER else ENOUGH_UNASKED
-        is_enough = _count_digits(text) >= enough
+        is_asked = evidence.expects is Expected.NUMBER
+        is_enough = _count_digits(text) >= (ENOUGH_DIGITS if is_asked else ENOUGH_UNASKED)
+        is_enough = is_enough and (is_asked or not _breaks_off_in_digits(normalise(text)))
     if is_enough and _is_sure(evidence):
         return TurnVerdict(UNSURE_MS, f"{reason}_complete", True)
     is_pending = evidence.turn_probability is None
