@@ -5,10 +5,6 @@ import { Mark } from "../views/sign-in";
 
 export const PLACES = [
   ["", "Home", "M4 11 12 4l8 7v8a1 1 0 0 1-1 1h-4v-6H9v6H5a1 1 0 0 1-1-1z"],
-  ["agents", "Agents", "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM4 20c1-4 4-5 8-5s7 1 8 5"],
-  ["calls", "Calls", "M5 8v8M9 5v14M13 9v6M17 4v16M21 10v4"],
-  ["tests", "Tests", "m5 12 4 4L19 6"],
-  ["settings", "Settings", "M4 7h10M18 7h2M4 17h2M10 17h10M14 4v6M6 14v6"],
 ] as const;
 
 export function Frame({ children }: { children: ComponentChildren }) {
